@@ -1,0 +1,124 @@
+"""Batches of a run: the settings of its data path turned into datasets and loaders.
+
+Training batches are augmented and square, validation batches are letterboxed; both come from the
+caches that the run owns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from torch import nn
+
+from fusetrain import build, distributed
+from fusetrain.build import TrainingData
+from fusetrain.config.schema import AugmentSettings, Config
+from fusetrain.data.cache import PairCache, cache_for
+from fusetrain.data.dataset import Augmentation, TrainDataset, ValDataset, stored_long_side
+from fusetrain.data.loader import train_batches, val_batches
+from fusetrain.data.photometric import PhotometricRanges
+from fusetrain.data.placement import GeometryRanges
+from fusetrain.engine.infer import Validation, validate
+from fusetrain.engine.machine import Machine
+from fusetrain.loss.detection import DetectionLoss
+from fusetrain.sample import Batch
+
+VAL_BATCH_FACTOR = 2
+
+
+class BatchSource:
+    """The loaders of one run on one rank.
+
+    Args:
+        config: The settings, every choice written out.
+        data: The splits.
+        machine: Workers, and whether batches go to a GPU.
+    """
+
+    def __init__(self, config: Config, data: TrainingData, machine: Machine) -> None:
+        self.config = config
+        self.machine = machine
+        imgsz = config.train.imgsz
+        augmentation = augmentation_of(config.augment)
+        stored = stored_long_side(imgsz, augmentation.geometry.scale)
+        self.train_data = TrainDataset(
+            data.train,
+            imgsz=imgsz,
+            augmentation=augmentation,
+            window=data.window,
+            seed=config.train.seed,
+            cache=self._cache(len(data.train), stored),
+        )
+        self.val_data = ValDataset(
+            data.val, imgsz=imgsz, window=data.window, cache=self._cache(len(data.val), imgsz)
+        )
+
+    def train(self, epoch: int, first_batch: int) -> Iterator[Batch]:
+        """Yield the training batches of this rank in an epoch, from ``first_batch`` on."""
+        config = self.config
+        return train_batches(
+            self.train_data,
+            batch=build.batch_size(config),
+            epoch=epoch,
+            first_batch=first_batch,
+            workers=self.machine.workers,
+            rank=distributed.rank(),
+            world_size=distributed.world_size(),
+            close_mosaic=epoch >= config.train.epochs - build.close_mosaic(config),
+            pin_memory=self.machine.device.type == "cuda",
+        )
+
+    def val(self) -> Iterator[Batch]:
+        """Yield this rank's share of the validation batches."""
+        return val_batches(
+            self.val_data,
+            batch=VAL_BATCH_FACTOR * build.batch_size(self.config),
+            workers=self.machine.workers,
+            rank=distributed.rank(),
+            world_size=distributed.world_size(),
+            pin_memory=self.machine.device.type == "cuda",
+        )
+
+    def validator(
+        self, loss: DetectionLoss
+    ) -> Callable[[nn.Module, Callable[[], bool]], Validation]:
+        """Return a function that validates a model on all of the validation pairs."""
+
+        def run(model: nn.Module, interrupted: Callable[[], bool]) -> Validation:
+            return validate(
+                model,
+                self.val(),
+                self.machine,
+                loss=loss,
+                num_classes=len(self.val_data.index.class_names),
+                interrupted=interrupted,
+            )
+
+        return run
+
+    def _cache(self, num_pairs: int, long_side: int) -> PairCache | None:
+        return cache_for(num_pairs, long_side) if self.config.train.cache == "ram" else None
+
+
+def augmentation_of(settings: AugmentSettings) -> Augmentation:
+    """Return the augmentation that a config asks for."""
+    return Augmentation(
+        mosaic=settings.mosaic,
+        mixup=settings.mixup,
+        geometry=GeometryRanges(
+            scale=settings.scale,
+            translate=settings.translate,
+            fliplr=settings.fliplr,
+            degrees=settings.degrees,
+        ),
+        photometric=PhotometricRanges(
+            hsv_h=settings.hsv_h,
+            hsv_s=settings.hsv_s,
+            hsv_v=settings.hsv_v,
+            ir_gain=settings.ir_gain,
+            ir_noise=settings.ir_noise,
+            ir_shift=settings.ir_shift,
+        ),
+        drop_rgb=settings.drop_rgb,
+        drop_ir=settings.drop_ir,
+    )

@@ -1,0 +1,1 @@
+"""The validator of RGB-IR pairs: small checks that return findings."""

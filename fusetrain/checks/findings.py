@@ -1,0 +1,118 @@
+"""The table of codes and the one type that all checks return.
+
+A code is part of the contract: it keeps its meaning, and a check added later takes a new one.
+Kinds: P pairs, I images, L labels, D duplicates, S splits and classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Level = Literal["error", "warn", "info"]
+LEVELS: tuple[Level, ...] = ("error", "warn", "info")
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a code stands for.
+
+    Attributes:
+        level: How bad it is, unless a finding says otherwise.
+        meaning: One line for tables.
+        remedy: What the user can do.
+        blocks: `train` never accepts it, not even with ``--allow``.
+    """
+
+    level: Level
+    meaning: str
+    remedy: str
+    blocks: bool = False
+
+
+CODES: dict[str, Code] = {
+    "P01": Code("error", "visible image without infrared partner", "Add the file or rename it."),
+    "P02": Code("error", "infrared image without visible partner", "Add the file or rename it."),
+    "P03": Code(
+        "error", "several images with one key", "Keep one of them; case and suffix do not count."
+    ),
+    "P04": Code(
+        "error",
+        "aspect ratios of a pair differ by more than 2 %",
+        "Crop both images to the same view.",
+    ),
+    "P05": Code("error", "visible and infrared are swapped", "Swap the two folders."),
+    "P06": Code(
+        "error", "infrared is a copy of the visible image", "Restore the true infrared image."
+    ),
+    "P10": Code(
+        "warn", "infrared in pseudo-colour", "Export grey images; a colour map loses temperature."
+    ),
+    "P11": Code("warn", "blank infrared image", "Leave the pair out if the camera saw nothing."),
+    "P14": Code("error", "infrared of mixed bit depth", "Export all infrared images alike."),
+    "P15": Code("error", "split without a single pair", "Check the folders of the data YAML."),
+    "I01": Code("error", "unreadable image", "Restore the file or leave the pair out.", True),
+    "I02": Code("error", "truncated image", "Restore the file or leave the pair out.", True),
+    "I03": Code("error", "image too large", "Scale it below 50 megapixels.", True),
+    "I04": Code("error", "suffix of another format", "Rename the file after its real format."),
+    "I05": Code("error", "image under 32 px", "Leave the pair out."),
+    "L01": Code("error", "unreadable label line", "Write `class cx cy w h` on each line.", True),
+    "L02": Code("error", "class outside names", "Mend the line, or add the class to `names`."),
+    "L03": Code("error", "label value not finite", "Mend the line.", True),
+    "L04": Code("error", "label value outside [0, 1]", "Divide by the size of the visible image."),
+    "L05": Code("warn", "box without area, left out", "Mend or delete the line."),
+    "L06": Code("info", "box under 4 px at training size", "Train at a larger `imgsz`."),
+    "L07": Code("info", "box as large as the image", "Look whether the box is meant so."),
+    "L08": Code("warn", "duplicate box", "Delete one of the two lines."),
+    "L09": Code("warn", "missing label file", "Add it; an empty file says: background."),
+    "L10": Code("info", "more than half of the label files empty", "Check the export."),
+    "D01": Code("warn", "file twice in a split", "Delete one of the two pairs."),
+    "D04": Code("error", "file in two splits", "Keep it in one; validation is not honest so."),
+    "S01": Code("warn", "class absent from a split", "Move some pairs with it there."),
+    "S02": Code("info", "class imbalance over 50 : 1", "Collect more of the rare class."),
+    "S03": Code("warn", "class never used", "Delete it from `names` if it is not needed."),
+    "S04": Code("error", "data YAML cannot be used", "See datasets/README.md."),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check found.
+
+    Attributes:
+        code: Key of CODES.
+        level: error, warn or info.
+        split: Split it belongs to; empty when it concerns the whole set.
+        path: File, relative to the root; empty when it concerns no single file.
+        line: Line in the file, from 1, or None.
+        message: What is wrong with this file, as one sentence.
+        numbers: What was measured.
+        remedy: What the user can do.
+    """
+
+    code: str
+    level: Level
+    split: str
+    path: str
+    line: int | None
+    message: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    remedy: str = ""
+
+
+def finding(
+    code: str,
+    message: str,
+    *,
+    split: str = "",
+    path: str = "",
+    line: int | None = None,
+    numbers: Mapping[str, float] | None = None,
+    level: Level | None = None,
+) -> Finding:
+    """Return a finding with the level and the remedy of its code."""
+    entry = CODES[code]
+    return Finding(
+        code, level or entry.level, split, path, line, message, numbers or {}, entry.remedy
+    )

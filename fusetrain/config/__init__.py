@@ -1,0 +1,1 @@
+"""Settings: what they mean (`schema`) and how files become them (`load`)."""

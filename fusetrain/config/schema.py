@@ -1,0 +1,283 @@
+"""The settings of a run, typed: meaning and unit at each field, and the rules between fields.
+
+This file says what a value means and which values are possible; `load.py` reads files into it and
+`build.py` turns it into objects. Names of schedules, fusions and the like are checked against
+their registries by `build.py`, so that this file imports nothing but pydantic.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PARTS = ("backbone", "backbone_ir", "fusion", "neck", "head")
+Part = Literal["backbone", "backbone_ir", "fusion", "neck", "head"]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NonNegative = Annotated[float, Field(ge=0.0)]
+
+
+class Settings(BaseModel):
+    """Base of all groups: unknown keys are errors, numbers are finite, values are never mutated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ModelSettings(Settings):
+    """Which detector is built."""
+
+    size: Literal["n", "s", "m", "l", "x"] = Field("n", description="Depth and width multiples.")
+    fusion: str = Field("mid", description="Where the streams meet; `rgb` and `ir` use one alone.")
+    operator: str = Field("concat", description="How two feature maps become one.")
+    backbone: str = Field("csp", description="Feature pyramid of one stream.")
+    weights: str | None = Field(None, description="Checkpoint that fills the streams at the start.")
+    partial: bool = Field(False, description="Accept weights that fill under 90 % of a backbone.")
+    base: str = Field("auto", description="Single modality under `adapter`: auto, rgb, ir or a run.")
+    width: Positive = Field(1.0, description="Factor on the channels of both streams.")
+
+
+class SaveEvery(Settings):
+    """When the whole training state is written; several may stand together."""
+
+    steps: Annotated[int, Field(ge=1)] | None = Field(None, description="Optimizer steps.")
+    minutes: Positive | None = Field(None, description="Minutes since the last save.")
+    epochs: Annotated[int, Field(ge=1)] | None = Field(None, description="Epochs.")
+
+    @model_validator(mode="after")
+    def _some_interval(self) -> SaveEvery:
+        if self.steps is None and self.minutes is None and self.epochs is None:
+            raise ValueError("give at least one of steps, minutes, epochs")
+        return self
+
+
+class TrainSettings(Settings):
+    """Length, batch, machine and safety of a run."""
+
+    epochs: int = Field(300, ge=1, description="Passes over the training pairs.")
+    batch: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        16, description="Pairs of one micro-step over all ranks together."
+    )
+    imgsz: int = Field(640, ge=32, le=8192, description="Long side of the canvas, px.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where it runs.")
+    devices: int | list[int] | None = Field(None, description="Number or list of devices.")
+    workers: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Loader processes a rank; none: 0 on CPU, else min(8, cores / ranks)."
+    )
+    threads: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="CPU threads a rank; none: cores / ranks."
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="One seed for all ranks and workers.")
+    deterministic: bool | None = Field(None, description="Bit-equal reruns; none: on CPU only.")
+    amp: Literal["auto", False, "bf16", "fp16"] = Field("auto", description="Mixed precision.")
+    memory_format: Literal["auto", "channels_last", "contiguous"] = Field(
+        "auto", description="Layout of images and convolution weights in memory."
+    )
+    compile: bool = Field(False, description="torch.compile the detector.")
+    accumulate: int = Field(1, ge=1, description="Micro-steps of one optimizer step.")
+    clip_norm: NonNegative = Field(10.0, description="Largest gradient norm; 0 turns it off.")
+    ema: bool = Field(True, description="Validate and keep a moving average of the weights.")
+    sync_bn: bool = Field(False, description="Batch statistics over all ranks.")
+    patience: int = Field(100, ge=0, description="Epochs without a better mAP50-95; 0 is off.")
+    val_every: int = Field(1, ge=1, description="Epochs from one validation to the next.")
+    save_every: SaveEvery = Field(
+        SaveEvery(steps=None, minutes=15, epochs=1), description="When the state is written."
+    )
+    cache: Literal["none", "ram", "disk"] = Field("none", description="Where decoded pairs stay.")
+    stages: list[dict[str, Any]] = Field([], description="Staged training; empty is one stage.")
+    on_bad_sample: Literal["fail", "skip", "replace"] = Field(
+        "fail", description="What happens when an image cannot be read while training."
+    )
+    max_restarts: int = Field(0, ge=0, description="Restarts of failed workers by the launcher.")
+
+
+class OptimSettings(Settings):
+    """The optimizer and its base learning rate."""
+
+    name: str = Field("adamw", description="adamw, sgd or adam.")
+    lr0: Positive = Field(1e-3, description="Peak learning rate.")
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(
+        None, description="SGD momentum (0.937) or beta1 of Adam (0.9)."
+    )
+    weight_decay: NonNegative = Field(5e-4, description="Decay of convolution and linear weights.")
+    groups: dict[Part, NonNegative] = Field({}, description="Part to factor on its learning rate.")
+
+    @property
+    def momentum_or_default(self) -> float:
+        """Return the momentum, with the default of the optimizer where none was given."""
+        if self.momentum is not None:
+            return self.momentum
+        return 0.937 if self.name == "sgd" else 0.9
+
+
+class Steps(Settings):
+    """A length in optimizer steps."""
+
+    steps: int = Field(ge=0, description="Optimizer steps.")
+
+
+class WarmupSettings(Settings):
+    """The ramp at the start of a run."""
+
+    epochs: NonNegative | None = Field(None, description="Length in epochs (3).")
+    steps: Annotated[int, Field(ge=0)] | None = Field(None, description="Length in steps.")
+    curve: Literal["linear", "exp", "cosine", "constant"] = Field(
+        "linear", description="Shape of the ramp."
+    )
+    start: Fraction = Field(0.001, description="Factor on lr0 where the ramp starts.")
+    gamma: Positive = Field(2.0, description="Exponent of the `exp` curve.")
+    align: Literal["end", "start"] = Field("end", description="x = (s+1)/W or x = s/W.")
+    compose: Literal["shift", "overlap"] | None = Field(
+        None, description="Main curve after or under the ramp; none: as the schedule wants."
+    )
+    momentum: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(
+        None, description="Momentum where the ramp starts; none: no momentum ramp."
+    )
+    bias_lr: NonNegative | None = Field(
+        None, description="Learning rate of biases where the ramp starts; none: as the others."
+    )
+    parts: dict[Part, dict[Literal["epochs", "steps"], NonNegative]] = Field(
+        {}, description="Part to a length of its own."
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> WarmupSettings:
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError("give either epochs or steps, not both")
+        return self
+
+
+class PlanChange(Settings):
+    """From which step on the run was planned for how many epochs."""
+
+    from_step: int = Field(ge=0)
+    epochs: int = Field(ge=1)
+
+
+class ScheduleSettings(Settings):
+    """The learning-rate curve; parameters of the named curve stand beside these keys."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    name: str = Field("cosine", description="Curve, or `package.module:Name`.")
+    unit: Literal["step", "epoch"] = Field("step", description="How often the rate moves.")
+    warmup: WarmupSettings | None = Field(
+        None, description="Ramp at the start; none: 3 epochs, or none for curves with their own."
+    )
+    plans: list[PlanChange] = Field([], description="Written by `resume` when epochs change.")
+
+    @property
+    def curve_options(self) -> dict[str, Any]:
+        """Return the parameters of the curve itself, as they stand in the config."""
+        return dict(self.model_extra or {})
+
+
+class LossSettings(Settings):
+    """Gains of the three losses."""
+
+    box: NonNegative = Field(7.5, description="Gain of the CIoU loss.")
+    cls: NonNegative = Field(0.5, description="Gain of the classification loss.")
+    dfl: NonNegative = Field(1.5, description="Gain of the distribution focal loss.")
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.0, description="Share taken from the target score."
+    )
+
+
+class AugmentSettings(Settings):
+    """How training pairs are varied; geometry is drawn once for both modalities."""
+
+    mosaic: Fraction = Field(1.0, description="Share of samples composed of four pairs.")
+    mixup: Fraction = Field(0.0, description="Share of samples blended with another.")
+    close_mosaic: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="Last epochs without mosaic; none: min(10, epochs // 10)."
+    )
+    fliplr: Fraction = Field(0.5, description="Share mirrored left to right.")
+    scale: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.5, description="Zoom drawn from 1 - scale to 1 + scale."
+    )
+    translate: Fraction = Field(0.1, description="Shift as a share of the canvas.")
+    degrees: Annotated[float, Field(ge=0.0, le=180.0)] = Field(
+        0.0, description="Rotation to either side, degrees."
+    )
+    hsv_h: Fraction = Field(0.015, description="Hue change, as a share of the circle (RGB).")
+    hsv_s: Fraction = Field(0.7, description="Saturation gain to either side (RGB).")
+    hsv_v: Fraction = Field(0.4, description="Brightness gain to either side (RGB).")
+    ir_gain: Fraction = Field(0.2, description="Contrast gain and offset to either side (IR).")
+    ir_noise: Fraction = Field(0.0, description="Sensor noise, standard deviation in [0, 1] (IR).")
+    ir_shift: Fraction = Field(0.0, description="Shift of IR against RGB, share of the canvas.")
+    drop_rgb: Fraction = Field(0.0, description="Share of samples without the RGB image.")
+    drop_ir: Fraction = Field(0.0, description="Share of samples without the IR image.")
+
+    @model_validator(mode="after")
+    def _one_modality_stays(self) -> AugmentSettings:
+        if self.drop_rgb + self.drop_ir > 1.0:
+            raise ValueError("drop_rgb + drop_ir must not exceed 1: one modality has to stay")
+        return self
+
+
+class RunSettings(Settings):
+    """Where a run is kept and who else hears of it."""
+
+    project: str = Field("runs/fuse", description="Folder that holds the run folders.")
+    name: str = Field("exp", min_length=1, description="Run folder; a number is added when taken.")
+    trackers: list[str] = Field([], description="Trackers to report to, by name.")
+
+
+class Config(Settings):
+    """All settings of a run.
+
+    Attributes:
+        data: Path of a data YAML or of a data-set folder, relative to the config file.
+    """
+
+    data: str | None = Field(None, description="Data YAML or data-set folder.")
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings = TrainSettings()
+    optim: OptimSettings = OptimSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    loss: LossSettings = LossSettings()
+    augment: AugmentSettings = AugmentSettings()
+    run: RunSettings = RunSettings()
+
+
+class DataSettings(Settings):
+    """What a data YAML says.
+
+    Attributes:
+        path: Root, relative to the YAML.
+        train: Folder, list of folders, or a .txt with one RGB path a line; same for val and test.
+        ir: RGB folder component to the IR component that replaces it.
+        labels: RGB folder component to the label component that replaces it.
+    """
+
+    path: str = "."
+    train: str | list[str] | None = None
+    val: str | list[str] | None = None
+    test: str | list[str] | None = None
+    ir: dict[str, str] = {"images": "imagesIR"}
+    labels: dict[str, str] = {"images": "labels"}
+    label_source: Literal["rgb", "ir", "union", "both"] = "rgb"
+    thermal: Literal["auto", "raw", "percentile"] | dict[Literal["range"], list[float]] = "auto"
+    names: list[str] | dict[int, str]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataSettings:
+        names = self.names
+        if not names:
+            raise ValueError("names must not be empty")
+        if isinstance(names, dict) and sorted(names) != list(range(len(names))):
+            raise ValueError("names must count from 0 without a gap")
+        if len(set(self.class_names)) != len(names):
+            raise ValueError("names must differ from one another")
+        if isinstance(self.thermal, dict):
+            span = self.thermal["range"]
+            if len(span) != 2 or span[0] >= span[1]:
+                raise ValueError("thermal range must be [low, high] with low < high")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Return the class names in the order of their numbers."""
+        if isinstance(self.names, dict):
+            return tuple(self.names[number] for number in sorted(self.names))
+        return tuple(self.names)

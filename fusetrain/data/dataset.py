@@ -1,0 +1,287 @@
+"""From a row of the index to a `PairedSample`: decode, resize, compose, augment.
+
+A training sample is a pure function of (seed, epoch, sample id): neither workers nor ranks nor the
+order of reading nor the cache change a pixel of it. Batches are made in `loader.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusetrain.data.cache import Entry, PairCache
+from fusetrain.data.image import RAW_WINDOW, ThermalWindow, read_header, read_ir, read_rgb
+from fusetrain.data.index import DatasetIndex
+from fusetrain.data.photometric import (
+    PhotometricRanges,
+    apply_look,
+    blend,
+    draw_look,
+    drop_modality,
+)
+from fusetrain.data.placement import (
+    GeometryRanges,
+    Placement,
+    Size,
+    draw_mosaic,
+    draw_single,
+)
+from fusetrain.data.transforms import (
+    PADDING,
+    boxes_in_pixels,
+    cut,
+    letterbox,
+    letterbox_size,
+    move_boxes,
+    paste,
+    resize,
+    size_filling,
+    size_within,
+    up_to_stride,
+)
+from fusetrain.sample import PairedSample
+
+SAMPLE_STREAM = 1
+MIXUP_ALPHA = 32.0
+
+
+class SampleKey(NamedTuple):
+    """What a training sample follows from, besides the seed.
+
+    Attributes:
+        epoch: 0-based.
+        sample_id: Row of the index.
+        compose: Mosaic and mixup may be used.
+    """
+
+    epoch: int
+    sample_id: int
+    compose: bool
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training samples are varied; the default leaves pairs as they are.
+
+    Attributes:
+        mosaic: Share of samples composed of four pairs.
+        mixup: Share of samples blended with another one.
+        geometry: Draws that both modalities share.
+        photometric: Draws of each modality.
+        drop_rgb: Share of samples whose RGB is PADDING.
+        drop_ir: Share of samples whose IR is PADDING.
+    """
+
+    mosaic: float = 0.0
+    mixup: float = 0.0
+    geometry: GeometryRanges = field(default_factory=GeometryRanges)
+    photometric: PhotometricRanges = field(default_factory=PhotometricRanges)
+    drop_rgb: float = 0.0
+    drop_ir: float = 0.0
+
+
+@dataclass(frozen=True)
+class PairReader:
+    """Reads pairs of an index as (H, W, 4) uint8 in their working size.
+
+    Attributes:
+        index: The pairs.
+        working_size: Original height and width to those in which a pair is kept and cached.
+        window: Map from infrared counts to levels.
+        cache: Where decoded pairs stay; None reads the files each time.
+    """
+
+    index: DatasetIndex
+    working_size: Callable[[Size], Size]
+    window: ThermalWindow = RAW_WINDOW
+    cache: PairCache | None = None
+
+    def read(self, row: int) -> Entry:
+        """Return pixels, not to be written to, and height and width of the RGB image on disk.
+
+        Raises:
+            ImageError: An image cannot be read.
+        """
+        if self.cache is not None and (entry := self.cache.get(row)) is not None:
+            return entry
+        original_hw = read_header(self.index.rgb_path(row)).size_hw
+        size_hw = self.working_size(original_hw)
+        long_side = max(size_hw)
+        rgb = read_rgb(self.index.rgb_path(row), target_size=long_side)
+        ir = read_ir(self.index.ir_path(row), self.window, target_size=long_side)
+        pixels = pack(rgb, ir, size_hw)
+        if self.cache is not None:
+            self.cache.put(row, pixels, original_hw)
+        return pixels, original_hw
+
+
+def pack(rgb: NDArray[np.uint8], ir: NDArray[np.uint8], size_hw: Size) -> NDArray[np.uint8]:
+    """Return RGB (H, W, 3) and IR (h, w) together as (*size_hw, 4); sizes may differ."""
+    if rgb.shape[:2] != ir.shape:
+        rgb, ir = resize(rgb, size_hw), resize(ir[:, :, None], size_hw)[:, :, 0]
+    pixels = np.empty((*ir.shape, 4), np.uint8)
+    pixels[..., :3] = rgb
+    pixels[..., 3] = ir
+    return resize(pixels, size_hw)
+
+
+class TrainDataset:
+    """Augmented training samples on a square canvas.
+
+    Pairs are kept with a long side of up to ``imgsz * (1 + scale)``, so that zooming in shows
+    detail instead of blown-up pixels.
+
+    Args:
+        index: The pairs.
+        imgsz: Side of the canvas in px; rounded up to the stride of the detector.
+        augmentation: How samples are varied.
+        window: Map from infrared counts to levels.
+        seed: Seed of the run, the same on all ranks.
+        cache: Where decoded pairs stay.
+    """
+
+    def __init__(
+        self,
+        index: DatasetIndex,
+        *,
+        imgsz: int,
+        augmentation: Augmentation,
+        window: ThermalWindow = RAW_WINDOW,
+        seed: int = 0,
+        cache: PairCache | None = None,
+    ) -> None:
+        self.index = index
+        self.canvas = up_to_stride(imgsz)
+        self.augmentation = augmentation
+        self.seed = seed
+        self._reader = PairReader(
+            index,
+            partial(size_within, long_side=stored_long_side(imgsz, augmentation.geometry.scale)),
+            window,
+            cache,
+        )
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, key: SampleKey) -> PairedSample:
+        rng = np.random.default_rng(
+            np.random.SeedSequence(self.seed, spawn_key=(SAMPLE_STREAM, key.epoch, key.sample_id))
+        )
+        augmentation = self.augmentation
+        pixels, boxes, classes, original_hw = self._composed(rng, key.sample_id, key.compose)
+        if key.compose and rng.random() < augmentation.mixup:
+            other = int(rng.integers(len(self)))
+            other_pixels, other_boxes, other_classes, _ = self._composed(rng, other, key.compose)
+            pixels = blend(pixels, other_pixels, float(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA)))
+            boxes = np.concatenate((boxes, other_boxes))
+            classes = np.concatenate((classes, other_classes))
+        drop_modality(rng, pixels, drop_rgb=augmentation.drop_rgb, drop_ir=augmentation.drop_ir)
+        return PairedSample(
+            pixels=pixels,
+            boxes_xyxy_px=boxes.astype(np.float32),
+            classes=classes,
+            sample_id=key.sample_id,
+            canvas_from_original=np.array([1.0, 1.0, 0.0, 0.0]),
+            original_size_hw=original_hw,
+        )
+
+    def _composed(
+        self, rng: np.random.Generator, row: int, compose: bool
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.int64], Size]:
+        """Return one pair, or a mosaic that begins with it, on a canvas with its boxes."""
+        is_mosaic = compose and rng.random() < self.augmentation.mosaic
+        rows = [row, *rng.integers(len(self), size=3).tolist()] if is_mosaic else [row]
+        entries = [self._reader.read(number) for number in rows]
+        sizes = [pixels.shape[:2] for pixels, _ in entries]
+        geometry = self.augmentation.geometry
+        if is_mosaic:
+            placements = draw_mosaic(rng, sizes, canvas=self.canvas, ranges=geometry)
+        else:
+            placements = (draw_single(rng, sizes[0], canvas=self.canvas, ranges=geometry),)
+        canvas = np.full((self.canvas, self.canvas, 4), PADDING, np.uint8)
+        boxes, classes = [], []
+        for number, (pixels, _), placement in zip(rows, entries, placements, strict=True):
+            self._draw_tile(rng, canvas, pixels, placement)
+            moved, kept = self._boxes(number, pixels.shape[:2], placement)
+            boxes.append(moved[kept])
+            classes.append(self.index.classes(number)[kept])
+        return canvas, np.concatenate(boxes), np.concatenate(classes), entries[0][1]
+
+    def _draw_tile(
+        self,
+        rng: np.random.Generator,
+        canvas: NDArray[np.uint8],
+        pixels: NDArray[np.uint8],
+        placement: Placement,
+    ) -> None:
+        look = draw_look(rng, self.augmentation.photometric, canvas=self.canvas)
+        tile = apply_look(rng, cut(pixels, placement), look)
+        paste(canvas, tile, placement, pixels.shape[:2])
+
+    def _boxes(
+        self, row: int, size_hw: Size, placement: Placement
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        boxes_xyxy_px = boxes_in_pixels(self.index.boxes_cxcywh_unit(row), size_hw)
+        return move_boxes(boxes_xyxy_px, placement)
+
+
+def stored_long_side(imgsz: int, scale: float) -> int:
+    """Return the long side in px with which training pairs are kept (and cached) at most."""
+    return round(up_to_stride(imgsz) * (1.0 + scale))
+
+
+class ValDataset:
+    """Pairs as they are, letterboxed: long side ``imgsz``, padded to the stride, not square.
+
+    Args:
+        index: The pairs.
+        imgsz: Long side in px.
+        window: Map from infrared counts to levels.
+        cache: Where decoded pairs stay; not the one of a `TrainDataset`.
+    """
+
+    def __init__(
+        self,
+        index: DatasetIndex,
+        *,
+        imgsz: int,
+        window: ThermalWindow = RAW_WINDOW,
+        cache: PairCache | None = None,
+    ) -> None:
+        self.index = index
+        self.imgsz = imgsz
+        self._reader = PairReader(index, partial(size_filling, long_side=imgsz), window, cache)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def canvas_hw(self, row: int) -> Size:
+        """Return the canvas of a pair from the header of its RGB image.
+
+        Raises:
+            ImageError: The file is unreadable.
+        """
+        return letterbox_size(read_header(self.index.rgb_path(row)).size_hw, self.imgsz)
+
+    def __getitem__(self, row: int) -> PairedSample:
+        content, original_hw = self._reader.read(row)
+        height, width = content.shape[:2]
+        pixels, (left, top) = letterbox(content, letterbox_size(original_hw, self.imgsz))
+        boxes = boxes_in_pixels(self.index.boxes_cxcywh_unit(row), (height, width))
+        boxes += (left, top, left, top)
+        return PairedSample(
+            pixels=pixels,
+            boxes_xyxy_px=boxes.astype(np.float32),
+            classes=self.index.classes(row),
+            sample_id=row,
+            canvas_from_original=np.array(
+                [width / original_hw[1], height / original_hw[0], left, top], np.float64
+            ),
+            original_size_hw=original_hw,
+        )

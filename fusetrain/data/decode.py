@@ -1,0 +1,143 @@
+"""Open and decode image files with Pillow: formats, size limits, EXIF rotation, what can go wrong.
+
+The result is a Pillow image in the mode of the file; what its pixels mean is the business of
+`image.py`. Files are read in full before they are decoded and are never written.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Literal
+
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+
+from fusetrain.data.files import open_regular, read_bytes
+from fusetrain.errors import DataError
+
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
+MAX_PIXELS = 50_000_000
+MAX_FILE_BYTES = 2**30
+EXIF_ORIENTATION = 0x0112
+CUT_WORDS = ("truncated", "unexpected end", "not enough")
+
+Fault = Literal["unreadable", "truncated", "too large"]
+
+
+class ImageError(DataError):
+    """An image file that cannot be decoded, or that is refused before decoding.
+
+    Attributes:
+        fault: Which of the three it is.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], what: str, *, fault: Fault) -> None:
+        super().__init__(
+            what,
+            where=os.fspath(path),
+            expected=f"a complete image as {', '.join(FORMATS)}",
+            remedy="`fusetrain check-data DATA` lists all such files",
+        )
+        self.path = os.fspath(path)
+        self.fault = fault
+
+    def __reduce__(self) -> tuple[object, tuple[str, str, Fault]]:
+        return _restored, (self.path, self.what, self.fault)
+
+
+def _restored(path: str, what: str, fault: Fault) -> ImageError:
+    return ImageError(path, what, fault=fault)
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str]) -> Iterator[ImageFile.ImageFile]:
+    """Open an image without decoding it, for what its header says.
+
+    Raises:
+        ImageError: The file is unreadable or larger than MAX_PIXELS.
+    """
+    with _decoding(path), open_regular(path, max_bytes=MAX_FILE_BYTES) as file:
+        yield _identified(path, file)
+
+
+def decode(path: str | os.PathLike[str], *, target_size: int | None = None) -> Image.Image:
+    """Return the image decoded in full and rotated as its EXIF orientation says.
+
+    Args:
+        path: Image file.
+        target_size: Long side in px that the caller will resize to. A JPEG at least twice as large
+            is reduced while it is decoded, never below this size.
+
+    Raises:
+        ImageError: The file is unreadable, truncated or larger than MAX_PIXELS.
+    """
+    with _decoding(path):
+        image = _identified(path, io.BytesIO(read_bytes(path, max_bytes=MAX_FILE_BYTES)))
+        orientation = orientation_of(image)
+        if target_size is not None and file_format(image) == "JPEG":
+            _draft(image, target_size)
+        image.load()
+        return ImageOps.exif_transpose(image) if orientation > 1 else image
+
+
+def file_format(image: ImageFile.ImageFile) -> str:
+    """Return which of FORMATS a file is, whatever its suffix."""
+    # A JPEG with several pictures in it, as some cameras write it, is read as its first.
+    return "JPEG" if image.format == "MPO" else image.format or ""
+
+
+def orientation_of(image: ImageFile.ImageFile) -> int:
+    """Return the EXIF orientation that is left to apply, 1 to 8."""
+    if image.format == "TIFF":  # Pillow has rotated it
+        return 1
+    if image.format == "PNG" and "exif" not in image.info:  # else getexif() would decode it
+        return 1
+    value = image.getexif().get(EXIF_ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+@contextmanager
+def _decoding(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn whatever a decoder raises into an `ImageError`."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:  # decoders of mutated files raise nearly every type
+        raise _as_image_error(path, error) from error
+
+
+def _draft(image: ImageFile.ImageFile, target_size: int) -> None:
+    """Let the JPEG decoder skip resolution that the caller would throw away."""
+    long_side = max(image.size)
+    if long_side >= 2 * target_size:
+        share = target_size / long_side
+        image.draft(image.mode, (round(image.width * share), round(image.height * share)))
+
+
+def _identified(path: str | os.PathLike[str], file: BinaryIO) -> ImageFile.ImageFile:
+    """Open without decoding, after the size in the header was checked."""
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(path, f"refused: {error}", fault="too large") from error
+    if image.width * image.height > MAX_PIXELS:
+        text = f"{image.width} x {image.height} px exceed {MAX_PIXELS // 10**6} megapixels"
+        raise ImageError(path, text, fault="too large")
+    return image
+
+
+def _as_image_error(path: str | os.PathLike[str], error: Exception) -> ImageError:
+    if isinstance(error, UnidentifiedImageError):
+        return ImageError(path, "not an image of a known format", fault="unreadable")
+    if isinstance(error, OSError) and error.errno is not None:
+        fault: Fault = "too large" if error.errno == errno.EFBIG else "unreadable"
+        return ImageError(path, f"cannot be read: {error.strerror}", fault=fault)
+    text = str(error) or type(error).__name__
+    cut = isinstance(error, EOFError) or any(word in text.lower() for word in CUT_WORDS)
+    return ImageError(
+        path, f"cannot be decoded: {text}", fault="truncated" if cut else "unreadable"
+    )

@@ -1,0 +1,202 @@
+"""What pixels mean: visible images as three channels, infrared as one, radiometric counts windowed.
+
+`decode.py` opens the files; nothing here resizes or augments.
+Shape legend: H x W pixels after EXIF rotation.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fusetrain.data.decode import decode, file_format, opened, orientation_of
+
+SUFFIX_FORMATS = {
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".png": "PNG",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".webp": "WEBP",
+}
+WINDOW_IMAGES = 64
+WINDOW_COUNTS = 65536
+CLIPPED = (0.5, 99.5)
+BITS = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image file says about itself before it is decoded.
+
+    Attributes:
+        size_hw: Height and width in px, after EXIF rotation.
+        bits: Bits a sample; 8, 16 or 32.
+        channels: Samples a pixel as stored; 1 for a palette.
+        format: One of FORMATS.
+    """
+
+    size_hw: tuple[int, int]
+    bits: int
+    channels: int
+    format: str
+
+
+@dataclass(frozen=True)
+class ThermalWindow:
+    """The linear map from raw infrared counts to 0..255; what lies outside is clipped.
+
+    Attributes:
+        policy: How the window came about: raw, percentile or range.
+        low: Raw count that becomes 0; None is the smallest of the pixel type.
+        high: Raw count that becomes 255; None is the largest of the pixel type (1.0 for floats).
+        deep_only: 8-bit images are taken as they are.
+    """
+
+    policy: Literal["raw", "percentile", "range"] = "raw"
+    low: float | None = None
+    high: float | None = None
+    deep_only: bool = True
+
+
+RAW_WINDOW = ThermalWindow()
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """Read size and pixel type without decoding.
+
+    Raises:
+        ImageError: The file is unreadable or larger than MAX_PIXELS.
+    """
+    with opened(path) as image:
+        turned = orientation_of(image) >= 5
+        return Header(
+            size_hw=(image.width, image.height) if turned else (image.height, image.width),
+            bits=BITS.get(image.mode, 8),
+            channels=1 if image.mode == "P" else len(image.getbands()),
+            format=file_format(image),
+        )
+
+
+def read_rgb(path: str | os.PathLike[str], *, target_size: int | None = None) -> NDArray[np.uint8]:
+    """Read a visible image as (H, W, 3) uint8.
+
+    Grey and palette images become three channels, alpha is dropped, CMYK is converted, 16-bit grey
+    is scaled from its full range.
+
+    Args:
+        path: Image file.
+        target_size: Long side in px that the caller will resize to. A JPEG at least twice as large
+            is reduced while it is decoded (never below this size); H and W are then smaller.
+
+    Raises:
+        ImageError: The file is unreadable, truncated or larger than MAX_PIXELS.
+    """
+    image = decode(path, target_size=target_size)
+    if image.mode in BITS:
+        grey = _windowed(np.asarray(image), RAW_WINDOW)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def read_ir(
+    path: str | os.PathLike[str],
+    window: ThermalWindow = RAW_WINDOW,
+    *,
+    target_size: int | None = None,
+) -> NDArray[np.uint8]:
+    """Read an infrared image as (H, W) uint8.
+
+    8-bit grey is taken as it is, three equal channels become one, pseudo-colour becomes its luma,
+    and 16-bit or float counts pass through the window.
+
+    Args:
+        path: Image file.
+        window: Map from raw counts to 0..255, from `thermal_window`.
+        target_size: As in `read_rgb`.
+
+    Raises:
+        ImageError: The file is unreadable, truncated or larger than MAX_PIXELS.
+    """
+    image = decode(path, target_size=target_size)
+    if image.mode in BITS:
+        return _windowed(np.asarray(image), window)
+    grey = np.asarray(_grey(image))
+    return grey if window.deep_only else _windowed(grey, window)
+
+
+def read_counts(path: str | os.PathLike[str]) -> NDArray[np.generic]:
+    """Read an infrared image as (H, W) in its own type: uint8, uint16, int32 or float32.
+
+    Raises:
+        ImageError: The file is unreadable, truncated or larger than MAX_PIXELS.
+    """
+    image = decode(path, target_size=None)
+    return np.asarray(image if image.mode in BITS else _grey(image))
+
+
+def thermal_window(
+    thermal: str | tuple[float, float], ir_paths: Sequence[str | os.PathLike[str]]
+) -> ThermalWindow:
+    """Turn the `thermal` policy of a data set into a window.
+
+    Args:
+        thermal: `DataSpec.thermal`: auto, raw, percentile, or a range of raw counts.
+        ir_paths: Infrared images of the training split, in the order of their index. Up to
+            WINDOW_IMAGES of them, evenly spaced, are looked at, so the result is deterministic.
+
+    Raises:
+        ImageError: One of the images that are looked at cannot be read.
+    """
+    if isinstance(thermal, tuple):
+        low, high = thermal
+        return ThermalWindow("range", low, high, deep_only=False)
+    step = max(1, -(-len(ir_paths) // WINDOW_IMAGES))
+    sampled = ir_paths[::step]
+    if thermal == "auto":
+        sampled = [path for path in sampled if read_header(path).bits > 8]
+    if thermal == "raw" or not sampled:
+        return RAW_WINDOW
+    counts = np.concatenate([_sampled_counts(path) for path in sampled])
+    low, high = np.percentile(counts, CLIPPED) if counts.size else (0.0, 1.0)
+    return ThermalWindow("percentile", float(low), float(high), deep_only=thermal == "auto")
+
+
+def _sampled_counts(path: str | os.PathLike[str]) -> NDArray[np.float64]:
+    """Return about WINDOW_COUNTS finite counts of an image, evenly spaced."""
+    counts = read_counts(path).astype(np.float64).ravel()
+    counts = counts[:: max(1, counts.size // WINDOW_COUNTS)]
+    return np.asarray(counts[np.isfinite(counts)], np.float64)
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Return one channel: the first of three equal ones, else the luma."""
+    if image.mode == "L":
+        return image
+    if image.mode in ("1", "LA"):
+        return image.convert("L")
+    colour = image if image.mode == "RGB" else image.convert("RGB")
+    red, green, blue = colour.split()
+    if red.tobytes() == green.tobytes() == blue.tobytes():
+        return red
+    return colour.convert("L")
+
+
+def _windowed(counts: NDArray[np.generic], window: ThermalWindow) -> NDArray[np.uint8]:
+    """Map counts linearly onto 0..255, rounded; NaN becomes 0."""
+    if counts.dtype.kind == "f":
+        smallest, largest = 0.0, 1.0
+    else:
+        smallest, largest = 0.0, 255.0 if counts.dtype.itemsize == 1 else 65535.0
+    low = smallest if window.low is None else window.low
+    high = largest if window.high is None else window.high
+    gain = 255.0 / max(high - low, 1e-12)
+    scaled = np.rint((np.clip(counts.astype(np.float32), low, high) - low) * gain)
+    return np.asarray(np.nan_to_num(scaled, nan=0.0), np.uint8)

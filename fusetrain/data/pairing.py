@@ -1,0 +1,130 @@
+"""Match visible and infrared files by key, never by their position in two sorted lists.
+
+A key is the path under the split folder without its suffix, after Unicode NFC and case folding.
+This file looks at names only: no pixels, no labels, no file system.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+# Nearest names are a courtesy; a set with thousands of orphans must not wait for them.
+MAX_HINTS = 20
+MAX_HINT_CANDIDATES = 1000
+
+
+@dataclass(frozen=True)
+class Orphan:
+    """A file without a partner.
+
+    Attributes:
+        path: The file, as it was given.
+        nearest: The most similar name among the other modality's orphans; empty when none is near.
+    """
+
+    path: str
+    nearest: str = ""
+
+
+@dataclass(frozen=True)
+class Ambiguity:
+    """Several files of one modality that share a key, so that no pair can be told.
+
+    Attributes:
+        key: The common key.
+        rgb_paths: All visible files with this key.
+        ir_paths: All infrared files with this key.
+    """
+
+    key: str
+    rgb_paths: tuple[str, ...]
+    ir_paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What `pair_by_key` found; every file that was given stands in exactly one place.
+
+    Attributes:
+        pairs: Visible and infrared path of each pair, ordered by key.
+        rgb_only: Visible files without an infrared partner.
+        ir_only: Infrared files without a visible partner.
+        ambiguous: Keys that several files of one modality share.
+    """
+
+    pairs: tuple[tuple[str, str], ...]
+    rgb_only: tuple[Orphan, ...] = ()
+    ir_only: tuple[Orphan, ...] = ()
+    ambiguous: tuple[Ambiguity, ...] = ()
+
+
+def pair_key(path: str, folder: str = "") -> str:
+    """Return the key of a file.
+
+    Args:
+        path: Path with forward slashes.
+        folder: Split folder that ``path`` lies in; it is no part of the key.
+    """
+    below = path[len(folder) + 1 :] if folder and path.startswith(f"{folder}/") else path
+    head, slash, name = below.rpartition("/")
+    stem, dot, _ = name.rpartition(".")
+    key = f"{head}{slash}{stem if dot and stem else name}"
+    return key.casefold() if key.isascii() else unicodedata.normalize("NFC", key).casefold()
+
+
+def pair_by_key(
+    rgb_paths: Iterable[str], ir_paths: Iterable[str], *, rgb_folder: str = "", ir_folder: str = ""
+) -> Pairing:
+    """Match the files of one split folder by key.
+
+    Args:
+        rgb_paths: Visible files, with forward slashes.
+        ir_paths: Infrared files; suffixes may differ from those of their partners.
+        rgb_folder: Split folder of the visible files, a prefix of their paths.
+        ir_folder: Split folder of the infrared files.
+    """
+    rgb = _by_key(rgb_paths, rgb_folder)
+    ir = _by_key(ir_paths, ir_folder)
+    pairs: list[tuple[str, str]] = []
+    ambiguous: list[Ambiguity] = []
+    for key in sorted(rgb.keys() | ir.keys()):
+        visible, infrared = rgb.get(key, []), ir.get(key, [])
+        if len(visible) > 1 or len(infrared) > 1:
+            ambiguous.append(Ambiguity(key, tuple(visible), tuple(infrared)))
+        elif visible and infrared:
+            pairs.append((visible[0], infrared[0]))
+    rgb_only = {key: paths[0] for key, paths in rgb.items() if key not in ir and len(paths) == 1}
+    ir_only = {key: paths[0] for key, paths in ir.items() if key not in rgb and len(paths) == 1}
+    return Pairing(
+        tuple(pairs), _orphans(rgb_only, ir_only), _orphans(ir_only, rgb_only), tuple(ambiguous)
+    )
+
+
+def join_pairings(parts: Sequence[Pairing]) -> Pairing:
+    """Return the pairings of several folders as one, in the order given."""
+    return Pairing(
+        tuple(pair for part in parts for pair in part.pairs),
+        tuple(orphan for part in parts for orphan in part.rgb_only),
+        tuple(orphan for part in parts for orphan in part.ir_only),
+        tuple(clash for part in parts for clash in part.ambiguous),
+    )
+
+
+def _by_key(paths: Iterable[str], folder: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for path in sorted(paths):
+        found.setdefault(pair_key(path, folder), []).append(path)
+    return found
+
+
+def _orphans(own: Mapping[str, str], others: Mapping[str, str]) -> tuple[Orphan, ...]:
+    """Return the orphans by key, the first of them with the nearest orphan of the other side."""
+    candidates = sorted(others)[:MAX_HINT_CANDIDATES]
+    orphans = []
+    for rank, key in enumerate(sorted(own)):
+        near = get_close_matches(key, candidates, n=1, cutoff=0.75) if rank < MAX_HINTS else []
+        orphans.append(Orphan(own[key], others[near[0]] if near else ""))
+    return tuple(orphans)

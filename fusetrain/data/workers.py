@@ -1,0 +1,238 @@
+"""Loader processes: batches read ahead by forked workers, delivered in order through shared memory.
+
+Workers ignore the signals that stop a run, are replaced when they die or hang, and are gone when
+the iteration ends, however it ends. What a batch holds is the business of `loader.py`.
+"""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import os
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from fusetrain.errors import DataError, FusetrainError
+from fusetrain.sample import Batch
+
+PREFETCH = 2
+SILENT_SECONDS = 120.0
+ORPHAN_SECONDS = 2.0
+LEAVE_SECONDS = 2.0
+MAX_RESTARTS = 3
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Shared memory for one batch.
+
+    Attributes:
+        pixels: Where the pixels of the batch are written, one sample behind the other.
+        reached: (1,) position in its batch of the sample that is being read.
+    """
+
+    pixels: NDArray[np.uint8]
+    reached: NDArray[np.int64]
+
+    @classmethod
+    def allocate(cls, num_bytes: int) -> Slot:
+        """Return a slot in anonymous memory, which forked processes share."""
+        memory = mmap.mmap(-1, 8 + num_bytes)
+        return cls(np.frombuffer(memory, np.uint8, offset=8), np.frombuffer(memory, np.int64, 1))
+
+
+class BatchSource(Protocol):
+    """Batches by number."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, number: int, slot: Slot | None = None) -> Batch | FusetrainError:
+        """Return a batch, its pixels in the slot where one is given, or what was wrong."""
+        ...
+
+    def name(self, number: int, position: int) -> str:
+        """Return how a user knows the sample at a position of a batch."""
+        ...
+
+
+def can_fork() -> bool:
+    """Return whether there can be workers; off Linux, forking beside threads is not safe."""
+    return sys.platform == "linux"
+
+
+def read_here(
+    source: BatchSource, *, pin_memory: bool, first: int = 0
+) -> Iterator[Batch | FusetrainError]:
+    """Yield the batches of a source in order, from the ``first`` on, read in this process."""
+    for number in range(first, len(source)):
+        result = source.read(number)
+        yield result.pin_memory() if pin_memory and isinstance(result, Batch) else result
+
+
+def read_ahead(
+    source: BatchSource, *, workers: int, slot_bytes: int, pin_memory: bool
+) -> Iterator[Batch | FusetrainError]:
+    """Yield all batches of a source in order, computed by forked workers.
+
+    A worker that dies, or that is silent for SILENT_SECONDS, is replaced and does its batches
+    again; after MAX_RESTARTS the rest is read in this process.
+
+    Args:
+        source: What is read.
+        workers: Number of processes, at least 1.
+        slot_bytes: Size of the pixels of the largest batch.
+        pin_memory: Yield batches in page-locked memory.
+
+    Raises:
+        DataError: Workers were lost twice at one sample, so this process must not try it.
+    """
+    crew = [_Worker(source, slot_bytes) for _ in range(min(workers, len(source)))]
+    ahead = PREFETCH * len(crew)
+    losses: list[str] = []
+    try:
+        for number in range(min(ahead, len(source))):
+            crew[number % len(crew)].ask(number)
+        for number in range(len(source)):
+            worker = crew[number % len(crew)]
+            while not worker.is_ready():
+                _report(losses, source.name(number, worker.reached(number)), worker.fault())
+                if len(losses) > MAX_RESTARTS:
+                    yield from read_here(source, pin_memory=pin_memory, first=number)
+                    return
+                worker.restart()
+            yield worker.take(pin_memory=pin_memory)
+            if number + ahead < len(source):
+                worker.ask(number + ahead)
+    finally:
+        for worker in crew:
+            worker.end()
+
+
+def _report(losses: list[str], sample: str, fault: str) -> None:
+    """Warn of a lost worker, or refuse the sample at which it is the second."""
+    if sample in losses:
+        raise DataError(
+            f"loader workers were lost twice at one sample: {fault}",
+            where=sample,
+            expected="images that can be decoded",
+            remedy="`fusetrain check-data DATA` decodes every image in a process of its own",
+        )
+    losses.append(sample)
+    last = len(losses) > MAX_RESTARTS
+    then = "reading in this process from now on" if last else "it is replaced"
+    warnings.warn(f"a loader worker {fault} at {sample}; {then}", RuntimeWarning, stacklevel=3)
+
+
+class _Worker:
+    """One process with a pipe for orders and answers and PREFETCH slots for pixels."""
+
+    def __init__(self, source: BatchSource, slot_bytes: int) -> None:
+        self._source = source
+        self._slots = [Slot.allocate(slot_bytes) for _ in range(PREFETCH)]
+        self._asked: list[int] = []
+        self._turn = 0
+        self._start()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("fork")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_work, args=(theirs, self._source, self._slots, os.getpid()), daemon=True
+        )
+        with warnings.catch_warnings():
+            # From 3.12 on Python warns of every fork beside threads; workers use none of them.
+            warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
+            self._process.start()
+        theirs.close()
+
+    def ask(self, number: int) -> None:
+        """Order a batch; at most PREFETCH may be on order."""
+        slot = (self._turn + len(self._asked)) % PREFETCH
+        self._asked.append(number)
+        try:
+            self._pipe.send((number, slot))
+        except OSError:
+            pass  # it is dead, which is_ready() finds out
+
+    def is_ready(self) -> bool:
+        """Wait for the oldest order; return False when the worker is dead or silent."""
+        wait([self._pipe, self._process.sentinel], timeout=SILENT_SECONDS)
+        try:
+            return self._pipe.poll()
+        except OSError:
+            return False
+
+    def take(self, *, pin_memory: bool) -> Batch | FusetrainError:
+        """Return the oldest order as a copy; its slot is free again."""
+        answer = self._pipe.recv()
+        slot = self._slots[self._turn]
+        self._asked.pop(0)
+        self._turn = (self._turn + 1) % PREFETCH
+        return answer if isinstance(answer, FusetrainError) else _unpack(answer, slot, pin_memory)
+
+    def reached(self, number: int) -> int:
+        """Return the position of the sample at which the worker is, or was lost."""
+        return int(self._slots[self._turn].reached[0])
+
+    def fault(self) -> str:
+        """Return what is wrong with a worker that is not ready."""
+        if self._process.is_alive():
+            return f"was silent for {SILENT_SECONDS:g} s"
+        return f"ended with code {self._process.exitcode}"
+
+    def restart(self) -> None:
+        """Replace the process and order again what it owes."""
+        self.end()
+        owed, self._asked = self._asked, []
+        self._start()
+        for number in owed:
+            self.ask(number)
+
+    def end(self) -> None:
+        """Let the process leave, or kill it, since it ignores SIGTERM and may hang in a read."""
+        self._pipe.close()
+        self._process.join(LEAVE_SECONDS)
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
+
+
+def _work(pipe: Connection[Any, Any], source: BatchSource, slots: list[Slot], parent: int) -> None:
+    """Answer orders until the pipe is closed or the main process is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    try:
+        while True:
+            # Later workers hold copies of this pipe, so its end alone would not tell.
+            while not pipe.poll(ORPHAN_SECONDS):
+                if os.getppid() != parent:
+                    return
+            number, slot = pipe.recv()
+            answer = source.read(number, slots[slot])
+            pipe.send(answer if isinstance(answer, FusetrainError) else _pack(answer))
+    except (EOFError, OSError):
+        return
+
+
+def _pack(batch: Batch) -> dict[str, Any]:
+    """Return a batch as arrays, of its pixels the shape alone: they are in the slot."""
+    packed = {part.name: getattr(batch, part.name).numpy() for part in fields(batch)}
+    return {**packed, "pixels": tuple(batch.pixels.shape)}
+
+
+def _unpack(packed: dict[str, Any], slot: Slot, pin_memory: bool) -> Batch:
+    shape = packed.pop("pixels")
+    pixels = torch.from_numpy(slot.pixels[: int(np.prod(shape))].reshape(shape))
+    rest = {name: torch.from_numpy(array) for name, array in packed.items()}
+    batch = Batch(pixels=pixels, **rest)
+    return batch.pin_memory() if pin_memory else Batch(pixels=pixels.clone(), **rest)

@@ -1,0 +1,20 @@
+"""Operators that join two maps cell by cell: (B, C, H, W) x 2 -> (B, C, H, W)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fusetrain.detector.layers import ConvBnAct
+
+
+class Concat(nn.Module):
+    """Both maps side by side, mixed by a 1x1 convolution."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = ConvBnAct(2 * channels, channels, kernel=1)
+
+    def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        mixed: Tensor = self.mix(torch.cat((visible, infrared), dim=1))
+        return mixed

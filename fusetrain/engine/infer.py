@@ -1,0 +1,172 @@
+"""A detector over a loader: detections in original pixels, and how good they are.
+
+`val` and the training loop judge with the same code. Ranks look at disjoint pairs; their detections
+are joined before the judging, so that no pair counts twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from fusetrain import distributed
+from fusetrain.detector.decode import detections, to_original
+from fusetrain.engine.machine import Machine
+from fusetrain.engine.step import images
+from fusetrain.loss.detection import DetectionLoss
+from fusetrain.results.metrics import DetectionMetrics, GroundTruth, ScoredBoxes, evaluate
+from fusetrain.sample import Batch, Detections
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a validation found.
+
+    Attributes:
+        metrics: Precision, recall and average precision.
+        losses: Mean box, cls and dfl loss over the pairs.
+        found: The detections behind the metrics, in original pixels.
+        truth: The boxes they were judged by.
+    """
+
+    metrics: DetectionMetrics
+    losses: tuple[float, float, float]
+    found: ScoredBoxes
+    truth: GroundTruth
+
+
+class StoppedWhileValidating(Exception):
+    """A stop was asked for before the validation was through; it has to be done again."""
+
+
+@torch.inference_mode()
+def detect(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    machine: Machine,
+    *,
+    confidence: float,
+    overlap: float,
+    on_batch: Callable[[Batch, object], None] = lambda batch, raw: None,
+) -> Iterator[tuple[int, Detections]]:
+    """Yield (sample id, detections in pixels of the original RGB image) pair by pair.
+
+    Args:
+        model: A detector; it is put into evaluation mode.
+        batches: Letterboxed pairs.
+        machine: Where and how the model runs.
+        confidence: Lowest score that counts.
+        overlap: IoU above which the lower score of a class is dropped.
+        on_batch: Called with each batch, on the device, and its raw predictions.
+    """
+    model.eval()
+    for batch in batches:
+        with machine.autocast():
+            predictions = model(*images(batch, machine))
+        on_batch(batch, predictions)
+        found = detections(predictions, confidence=confidence, overlap=overlap)
+        for row, sample_id in enumerate(batch.sample_ids.tolist()):
+            yield (
+                sample_id,
+                to_original(
+                    found[row], batch.canvas_from_original[row], batch.original_sizes_hw[row]
+                ),
+            )
+
+
+def validate(
+    model: nn.Module,
+    batches: Iterable[Batch],
+    machine: Machine,
+    *,
+    loss: DetectionLoss,
+    num_classes: int,
+    confidence: float = 0.001,
+    overlap: float = 0.7,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Validation:
+    """Judge a model on the pairs of a loader.
+
+    Raises:
+        StoppedWhileValidating: ``interrupted`` said so between two batches.
+    """
+    collected = _Collected(loss, machine)
+    found = detect(
+        model,
+        batches,
+        machine,
+        confidence=confidence,
+        overlap=overlap,
+        on_batch=collected.add_batch,
+    )
+    for sample_id, pair in found:
+        collected.add_detections(sample_id, pair)
+        if interrupted():
+            raise StoppedWhileValidating
+    scored, truth, losses = collected.joined()
+    metrics = evaluate(truth, scored, num_classes=num_classes)
+    return Validation(metrics, losses, scored, truth)
+
+
+class _Collected:
+    """Gathers detections, truth and losses of one rank, then of all."""
+
+    def __init__(self, loss: DetectionLoss, machine: Machine) -> None:
+        self.loss = loss
+        self.machine = machine
+        self.found: list[tuple[int, Detections]] = []
+        self.truth: list[tuple[int, Tensor, Tensor]] = []
+        self.loss_sums = torch.zeros(3, dtype=torch.float64)
+        self.pairs = 0
+
+    def add_batch(self, batch: Batch, predictions: object) -> None:
+        terms = self.loss.local(predictions, batch.to(self.machine.device))  # type: ignore[arg-type]
+        self.loss_sums += terms.items.double().cpu() * len(batch)
+        self.pairs += len(batch)
+        scale = batch.canvas_from_original[:, None, [0, 1, 0, 1]]
+        shift = batch.canvas_from_original[:, None, [2, 3, 2, 3]]
+        boxes = (batch.boxes_xyxy_px.double() - shift) / scale
+        for row, sample_id in enumerate(batch.sample_ids.tolist()):
+            mask = batch.is_box[row]
+            self.truth.append((sample_id, boxes[row, mask], batch.classes[row, mask]))
+
+    def add_detections(self, sample_id: int, pair: Detections) -> None:
+        moved = Detections(pair.boxes_xyxy_px.cpu(), pair.scores.cpu(), pair.classes.cpu())
+        self.found.append((sample_id, moved))
+
+    def joined(self) -> tuple[ScoredBoxes, GroundTruth, tuple[float, float, float]]:
+        """Return the union over the ranks, in the order of the sample ids."""
+        ranks = distributed.gather_objects(
+            (self.found, self.truth, self.loss_sums.tolist(), self.pairs)
+        )
+        found = sorted((item for rank in ranks for item in rank[0]), key=lambda item: item[0])
+        truth = sorted((item for rank in ranks for item in rank[1]), key=lambda item: item[0])
+        pairs = max(1, sum(rank[3] for rank in ranks))
+        box, cls, dfl = (sum(rank[2][term] for rank in ranks) / pairs for term in range(3))
+        scored = ScoredBoxes(
+            image_ids=_repeat([(sample_id, len(pair)) for sample_id, pair in found]),
+            boxes_xyxy_px=_stack([pair.boxes_xyxy_px for _, pair in found], (0, 4)),
+            scores=_stack([pair.scores for _, pair in found], (0,)),
+            classes=_stack([pair.classes for _, pair in found], (0,)).astype(np.int64),
+        )
+        boxes = GroundTruth(
+            image_ids=_repeat([(sample_id, len(classes)) for sample_id, _, classes in truth]),
+            boxes_xyxy_px=_stack([boxes for _, boxes, _ in truth], (0, 4)),
+            classes=_stack([classes for _, _, classes in truth], (0,)).astype(np.int64),
+        )
+        return scored, boxes, (box, cls, dfl)
+
+
+def _repeat(counts: list[tuple[int, int]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    ids = np.array([sample_id for sample_id, _ in counts], dtype=np.int64)
+    return np.repeat(ids, np.array([count for _, count in counts], dtype=np.int64))
+
+
+def _stack(tensors: list[Tensor], empty: tuple[int, ...]) -> np.ndarray:  # type: ignore[type-arg]
+    if not tensors:
+        return np.zeros(empty)
+    return torch.cat([tensor.double() for tensor in tensors]).numpy()

@@ -1,0 +1,171 @@
+"""How a run uses its machine: device, precision, memory layout, threads, allocator.
+
+Everything is a fixed function of what the machine can do and of the settings, never of a timing, so
+that two fresh runs of one config on one machine are bit-equal. What was chosen is printed, written
+into the run's config and reused by `resume`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from fusetrain import distributed
+from fusetrain.errors import ResourceError
+
+Precision = Literal["bf16", "fp16"] | None
+
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_MAX = -4
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The choices for one run.
+
+    Attributes:
+        device: Where the detector runs.
+        precision: Type of the convolutions under autocast; None keeps float32.
+        channels_last: Whether images and weights lie with their channels innermost.
+        threads: CPU threads of this rank.
+        workers: Loader processes of this rank.
+        deterministic: Whether reruns are bit-equal.
+    """
+
+    device: torch.device
+    precision: Precision
+    channels_last: bool
+    threads: int
+    workers: int
+    deterministic: bool
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the type in which images enter the detector."""
+        return {"bf16": torch.bfloat16, "fp16": torch.float16, None: torch.float32}[self.precision]
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Return the layout of images and weights."""
+        return torch.channels_last if self.channels_last else torch.contiguous_format
+
+    def autocast(self) -> torch.autocast:
+        """Return the context of forward passes."""
+        enabled = self.precision is not None
+        dtype = self.dtype if enabled else None
+        return torch.autocast(self.device.type, dtype=dtype, enabled=enabled)
+
+    def apply(self) -> None:
+        """Set threads, determinism and allocator of this process."""
+        torch.set_num_threads(self.threads)
+        torch.use_deterministic_algorithms(self.deterministic, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.backends.cudnn.benchmark = not self.deterministic
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        else:
+            keep_freed_memory()
+
+
+def choose_machine(
+    *,
+    device: str,
+    amp: str | bool,
+    memory_format: str,
+    threads: int | None,
+    workers: int | None,
+    deterministic: bool | None,
+) -> Machine:
+    """Return the choices for the given settings (see `config.schema.TrainSettings`).
+
+    Raises:
+        ResourceError: The device is not there, or cannot compute in the precision asked for.
+    """
+    place = _device(device)
+    on_cpu = place.type == "cpu"
+    cores = max(1, available_cores() // max(1, distributed.launched_local_world_size()))
+    return Machine(
+        device=place,
+        precision=_precision(amp, place),
+        channels_last=memory_format != "contiguous",
+        threads=threads or cores,
+        workers=workers if workers is not None else (0 if on_cpu else min(8, cores)),
+        deterministic=deterministic if deterministic is not None else on_cpu,
+    )
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc to keep freed blocks: a training step allocates the same ones again and again."""
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def describe(machine: Machine) -> str:
+    """Return one line for people: where and how the detector runs."""
+    precision = machine.precision or "fp32"
+    layout = "channels_last" if machine.channels_last else "contiguous"
+    name = (
+        torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else "CPU"
+    )
+    exact = ", bit-equal reruns" if machine.deterministic else ""
+    return (
+        f"{name} ({machine.device}), {precision}, {layout}, {machine.threads} threads, "
+        f"{machine.workers} loader processes{exact}"
+    )
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cpu":
+        return torch.device("cpu")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    index = int(name.partition(":")[2] or distributed.local_rank())
+    if index >= count:
+        raise ResourceError(
+            f"device {name} is not there: {count or 'no'} CUDA devices are visible",
+            remedy="--set train.device=cpu, or auto",
+        )
+    return torch.device("cuda", index)
+
+
+def _precision(amp: str | bool, device: torch.device) -> Precision:
+    if amp is False:
+        return None
+    native_bf16 = _native_bf16(device)
+    if amp == "bf16":
+        return "bf16"
+    if amp == "fp16":
+        if device.type == "cpu":
+            raise ResourceError(
+                "fp16 is slower than fp32 on CPUs and not trained with there",
+                remedy="--set train.amp=auto",
+            )
+        return "fp16"
+    if device.type == "cuda":
+        return "bf16" if native_bf16 else "fp16"
+    return "bf16" if native_bf16 else None
+
+
+def _native_bf16(device: torch.device) -> bool:
+    """Return whether the device multiplies bf16 matrices in hardware."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

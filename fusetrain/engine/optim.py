@@ -1,0 +1,83 @@
+"""The optimizer and its parameter groups: one a part and kind, in the order of the LR columns.
+
+Weights of convolutions and linear layers decay; weights of normalisation layers and all biases do
+not. A group names its part, its kind and its parameters, so that a checkpoint cannot be loaded into
+groups that mean something else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+
+from fusetrain.engine import OPTIMIZERS
+from fusetrain.schedule.plan import GroupKey
+
+_NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+
+
+def build_optimizer(
+    name: str,
+    parts: Mapping[str, nn.Module],
+    *,
+    groups: Sequence[GroupKey],
+    lr: float,
+    momentum: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """Return the optimizer over ``parts`` with one parameter group for each of ``groups``.
+
+    Args:
+        name: adamw, sgd or adam.
+        parts: Part name to its module.
+        groups: Keys in the order of the columns; a key without a part spans all parts.
+        lr: Learning rate before the schedule first sets it.
+        momentum: SGD momentum (Nesterov's form), or beta1 of Adam.
+        weight_decay: Decay of the groups of kind ``decay``.
+    """
+    members = _members(parts)
+    param_groups = []
+    for key in groups:
+        chosen = [
+            (parameter_name, parameter)
+            for part, kind, parameter_name, parameter in members
+            if kind == key.kind and key.part in (None, part)
+        ]
+        param_groups.append(
+            {
+                "params": [parameter for _, parameter in chosen],
+                "names": [parameter_name for parameter_name, _ in chosen],
+                "part": key.part,
+                "kind": key.kind,
+                "weight_decay": weight_decay if key.kind == "decay" else 0.0,
+            }
+        )
+    options: dict[str, Any] = {"lr": lr, "fused": True}
+    if name == "sgd":
+        options |= {"momentum": momentum, "nesterov": momentum > 0}
+    else:
+        options["betas"] = (momentum, 0.999)
+    optimizer: torch.optim.Optimizer = OPTIMIZERS.get(name)(param_groups, **options)
+    return optimizer
+
+
+def _members(parts: Mapping[str, nn.Module]) -> list[tuple[str, str, str, nn.Parameter]]:
+    """Return (part, kind, full name, parameter) of every parameter that is trained."""
+    members = []
+    for part, root in parts.items():
+        for module_name, module in root.named_modules():
+            for leaf, parameter in module.named_parameters(recurse=False):
+                if parameter.requires_grad:
+                    full_name = ".".join(filter(None, (part, module_name, leaf)))
+                    members.append((part, _kind(module, leaf), full_name, parameter))
+    return members
+
+
+def _kind(module: nn.Module, leaf: str) -> str:
+    if leaf == "bias":
+        return "bias"
+    return "norm" if isinstance(module, _NORMS) or leaf != "weight" else "decay"

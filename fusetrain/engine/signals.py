@@ -1,0 +1,53 @@
+"""Signals that ask a run to stop: noted when they come, obeyed between two optimizer steps.
+
+The first SIGINT, SIGTERM or SIGUSR1 sets a flag that all ranks agree on; the run then saves and
+ends resumable. A second SIGINT ends the process at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from fusetrain.errors import AbortedError
+
+
+class StopFlag:
+    """The signal that asked for a stop, or none yet."""
+
+    def __init__(self) -> None:
+        self.signal_number = 0
+
+    def name(self) -> str:
+        """Return the name of the signal, for messages."""
+        return signal.Signals(self.signal_number).name if self.signal_number else "a signal"
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Note the signal (a handler for `signal.signal`)."""
+        if number == signal.SIGINT and self.signal_number == signal.SIGINT:
+            os._exit(AbortedError.exit_code)
+        self.signal_number = number
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[StopFlag]:
+    """Note stop signals while the context lasts, then restore what was there before.
+
+    Outside the main thread no handler can be set, and the flag stays as it is.
+    """
+    flag = StopFlag()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+    names = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGBREAK")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, flag) for number in numbers}
+    try:
+        yield flag
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,122 @@
+"""One optimizer step: forward, loss, backward, accumulate, clip, step; the one place for them.
+
+Nothing here waits for the device: a step whose gradients are not finite is skipped by the fused
+optimizer itself, and whether that happened is read one step later on a GPU (at once on a CPU,
+where reading costs nothing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fusetrain import distributed
+from fusetrain.engine.ema import WeightAverage
+from fusetrain.engine.machine import Machine
+from fusetrain.loss.detection import DetectionLoss
+from fusetrain.sample import Batch
+
+
+class StepRunner:
+    """Runs optimizer steps of one model.
+
+    Args:
+        model: The detector, replicated over the ranks.
+        loss: Predictions and boxes to loss terms.
+        optimizer: A fused optimizer over the detector's parameters.
+        average: Follows the detector, or None.
+        machine: Device, precision and memory layout.
+        clip_norm: Largest norm of all gradients together; 0 turns clipping off.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: DetectionLoss,
+        optimizer: torch.optim.Optimizer,
+        *,
+        average: WeightAverage | None,
+        machine: Machine,
+        clip_norm: float,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.average = average
+        self.machine = machine
+        self.clip_norm = clip_norm if clip_norm > 0 else float("inf")
+        self.scaler = torch.amp.GradScaler(
+            machine.device.type, enabled=machine.precision == "fp16"
+        )
+        self._parameters = [
+            parameter for group in optimizer.param_groups for parameter in group["params"]
+        ]
+        self._pending: Tensor | None = None
+
+    def step(self, batches: Sequence[Batch], *, updates: int) -> tuple[Tensor, int]:
+        """Run one optimizer step over the micro-batches of one accumulation group.
+
+        Args:
+            batches: The micro-batches; their losses are averaged.
+            updates: Real updates made before this step.
+
+        Returns:
+            (4,) float64 sums over the pairs of box, cls and dfl loss, and the number of pairs, all
+            zero if the step was skipped; and the real updates known to be made after it.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = torch.zeros(4, dtype=torch.float64, device=self.machine.device)
+        for number, batch in enumerate(batches, start=1):
+            if number < len(batches):
+                with distributed.without_sync(self.model):
+                    sums += self._backward(batch, share=1 / len(batches))
+            else:
+                sums += self._backward(batch, share=1 / len(batches))
+        skipped = self._apply_gradients()
+        made = updates + 1 - self._skips_to_count(skipped)
+        if self.average is not None and made > updates:
+            self.average.update(made)
+        return torch.where(skipped > 0, torch.zeros_like(sums), sums), made
+
+    def flush(self) -> int:
+        """Return 1 if the last step of a GPU run was skipped and not yet counted, else 0."""
+        pending, self._pending = self._pending, None
+        return 0 if pending is None else int(pending.item() > 0)
+
+    def _backward(self, batch: Batch, *, share: float) -> Tensor:
+        batch = batch.to(self.machine.device)
+        with self.machine.autocast():
+            predictions = self.model(*images(batch, self.machine))
+        terms = self.loss(predictions, batch)
+        self.scaler.scale(terms.total * share).backward()
+        return torch.cat((terms.items.double(), terms.items.new_ones(1))) * len(batch)
+
+    def _apply_gradients(self) -> Tensor:
+        """Clip and step; return () float, above 0 if the step was skipped as not finite."""
+        self.scaler.unscale_(self.optimizer)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self.clip_norm, foreach=True)
+        skipped = (~norm.isfinite()).float()
+        if self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
+            self.optimizer.step()
+        return skipped
+
+    def _skips_to_count(self, skipped: Tensor) -> int:
+        """Return how many skips become known now: this step's on a CPU, the last one's on a GPU."""
+        if skipped.device.type == "cpu":
+            return int(skipped.item() > 0)
+        known, self._pending = self._pending, skipped
+        return 0 if known is None else int(known.item() > 0)
+
+
+def images(batch: Batch, machine: Machine) -> tuple[Tensor, Tensor]:
+    """Return RGB (B, 3, H, W) and IR (B, 1, H, W) in [0, 1], on the device and in its layout."""
+    return tuple(  # type: ignore[return-value]
+        image.to(machine.device, machine.dtype, memory_format=machine.memory_format).div_(255)
+        for image in (batch.rgb, batch.ir)
+    )

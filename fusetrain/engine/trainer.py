@@ -1,0 +1,294 @@
+"""The training loop: epochs, validation, saving, stop rules; explicit calls and no hooks.
+
+The trainer owns no number of its own: where the run stands is in `TrainState`, what the machine may
+do is in `Machine`, and both are saved with the weights. A stop is obeyed between two optimizer
+steps, so that no accumulation is ever cut.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from fusetrain import distributed
+from fusetrain.engine.checkpoint import TrainState
+from fusetrain.engine.infer import StoppedWhileValidating, Validation
+from fusetrain.engine.signals import StopFlag
+from fusetrain.engine.step import StepRunner
+from fusetrain.errors import DivergedError, StoppedError
+from fusetrain.sample import Batch
+from fusetrain.schedule.scheduler import Scheduler
+
+MAX_SKIPPED_IN_A_ROW = 10
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run validates, saves and ends.
+
+    Attributes:
+        epochs: Epochs of the whole run.
+        batches_per_epoch: Micro-steps of an epoch.
+        accumulate: Micro-steps of an optimizer step.
+        patience: Validated epochs without a gain after which the run ends; 0 is off.
+        val_every: Epochs from one validation to the next.
+        save_steps: Optimizer steps from one save to the next, or None.
+        save_minutes: Minutes from one save to the next, or None.
+        save_epochs: Epochs from one save to the next, or None.
+    """
+
+    epochs: int
+    batches_per_epoch: int
+    accumulate: int
+    patience: int
+    val_every: int
+    save_steps: int | None
+    save_minutes: float | None
+    save_epochs: int | None
+
+
+class Reporter(Protocol):
+    """Who is told how the run goes."""
+
+    def on_step(self, state: TrainState, batches_per_epoch: int) -> None:
+        """An optimizer step is done."""
+
+    def on_epoch(self, state: TrainState, validation: Validation | None) -> None:
+        """An epoch is done; its row is the last of ``state.history``."""
+
+
+class Keeper(Protocol):
+    """Who keeps the state of the run."""
+
+    def save(self, state: TrainState, *, new_best: bool) -> None:
+        """Keep everything; may return before it is on the disk."""
+
+    def wait(self) -> None:
+        """Wait until everything is on the disk."""
+
+
+class Trainer:
+    """Trains until the epochs are done, patience runs out or a signal comes.
+
+    Args:
+        runner: Runs optimizer steps.
+        scheduler: Sets learning rates before each step.
+        batches: (epoch, first batch) to the micro-batches of this rank.
+        validate: (model, interrupted) to the validation of this rank's share, joined over ranks.
+        limits: When to validate, save and end.
+        keeper: Keeps the state.
+        reporter: Is told how it goes.
+        stop: The signal flag.
+        state: Where the run stands.
+    """
+
+    def __init__(
+        self,
+        runner: StepRunner,
+        scheduler: Scheduler,
+        *,
+        batches: Callable[[int, int], Iterator[Batch]],
+        validate: Callable[[nn.Module, Callable[[], bool]], Validation],
+        limits: Limits,
+        keeper: Keeper,
+        reporter: Reporter,
+        stop: StopFlag,
+        state: TrainState,
+    ) -> None:
+        self.runner = runner
+        self.scheduler = scheduler
+        self.batches = batches
+        self.validate = validate
+        self.limits = limits
+        self.keeper = keeper
+        self.reporter = reporter
+        self.stop = stop
+        self.state = state
+        own = state.loss_sums if distributed.is_main() else [0.0] * 4
+        self._sums = torch.tensor(own, dtype=torch.float64, device=runner.machine.device)
+        self._clock = time.perf_counter()
+        self._saved_at = self._clock
+
+    def run(self) -> TrainState:
+        """Train to the end.
+
+        Returns:
+            The final state, saved.
+
+        Raises:
+            StoppedError: A signal asked for it; the state is saved.
+            DivergedError: Too many steps in a row were not finite.
+        """
+        self._clock = self._saved_at = time.perf_counter()
+        while self.state.epoch < self.limits.epochs and not self.state.stopped_early:
+            self._train_epoch()
+            self._end_epoch()
+            if self._stop_requested():
+                self._save_and_stop()
+        self.keeper.wait()
+        return self.state
+
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """Return the model that is validated and kept: the average, where there is one."""
+        average = self.runner.average
+        return average.model if average is not None else self.runner.model
+
+    def _train_epoch(self) -> None:
+        """Run the optimizer steps that are left of this epoch."""
+        state, limits = self.state, self.limits
+        if state.batches == limits.batches_per_epoch:
+            return
+        self.runner.model.train()
+        source = self.batches(state.epoch, state.batches)
+        while state.batches < limits.batches_per_epoch:
+            group = min(limits.accumulate, limits.batches_per_epoch - state.batches)
+            self._step([next(source) for _ in range(group)])
+            if self._stop_requested():
+                self._save_and_stop()
+            if self._save_is_due():
+                self._save(new_best=False)
+
+    def _step(self, batches: list[Batch]) -> None:
+        """Set the learning rates, run one optimizer step, note where the run stands."""
+        state = self.state
+        self.scheduler.set(state.slot)
+        sums, made = self.runner.step(batches, updates=state.updates)
+        self._sums += sums
+        state.skipped_in_a_row = 0 if made > state.updates else state.skipped_in_a_row + 1
+        if state.skipped_in_a_row:
+            self._check_divergence(batches)
+        state.updates = made
+        state.slot += 1
+        state.batches += len(batches)
+        self.reporter.on_step(state, self.limits.batches_per_epoch)
+
+    def _check_divergence(self, batches: list[Batch]) -> None:
+        if self.state.skipped_in_a_row < MAX_SKIPPED_IN_A_ROW:
+            return
+        samples = [number for batch in batches for number in batch.sample_ids.tolist()]
+        raise DivergedError(
+            f"loss or gradients were not finite in {MAX_SKIPPED_IN_A_ROW} steps in a row "
+            f"(step {self.state.slot}, epoch {self.state.epoch + 1}, samples {samples})",
+            remedy=f"--set optim.lr0={self.scheduler.plan.lr0 / 10:g}, or --set train.amp=false",
+        )
+
+    def _end_epoch(self) -> None:
+        """Validate, write the row, judge the epoch, save."""
+        state, limits = self.state, self.limits
+        state.updates -= self.runner.flush()
+        epoch = state.epoch + 1
+        validation = None
+        if epoch % limits.val_every == 0 or epoch == limits.epochs:
+            validation = self._validation()
+        new_best = self._judge(validation)
+        self._count_time()
+        state.history.append(self._row(validation))
+        state.epoch, state.batches = epoch, 0
+        self._sums.zero_()
+        ended = epoch == limits.epochs or state.stopped_early
+        every = limits.save_epochs
+        if ended or new_best or (every is not None and epoch % every == 0):
+            self._save(new_best=new_best)
+        self.reporter.on_epoch(state, validation)
+
+    def _validation(self) -> Validation:
+        """Validate; a signal in the middle saves the epoch as trained but not yet judged."""
+        alone = distributed.world_size() == 1
+        try:
+            return self.validate(
+                self.evaluated_model, lambda: alone and bool(self.stop.signal_number)
+            )
+        except StoppedWhileValidating:
+            self._save_and_stop()
+            raise
+
+    def _judge(self, validation: Validation | None) -> bool:
+        """Note whether the epoch is the best so far and whether patience has run out."""
+        if validation is None:
+            return False
+        state = self.state
+        if validation.metrics.map50_95 > state.best_score:
+            state.best_score = validation.metrics.map50_95
+            state.best_epoch = state.epoch + 1
+            state.epochs_without_gain = 0
+            return True
+        state.epochs_without_gain += self.limits.val_every
+        patience = self.limits.patience
+        state.stopped_early = 0 < patience <= state.epochs_without_gain
+        return False
+
+    def _row(self, validation: Validation | None) -> dict[str, float | int | None]:
+        """Return the row of results.csv for the epoch that ends."""
+        state, plan = self.state, self.scheduler.plan
+        losses = _means(distributed.sum_over_ranks(self._sums).tolist())
+        step = state.slot - 1
+        row: dict[str, float | int | None] = {
+            "epoch": state.epoch + 1,
+            "time": state.seconds,
+            **_named("train", losses),
+            "metrics/precision(B)": None,
+            "metrics/recall(B)": None,
+            "metrics/mAP50(B)": None,
+            "metrics/mAP50-95(B)": None,
+            **_named("val", validation.losses if validation else (None, None, None)),
+            "lr0": plan.lr0 * plan.factor(step),
+        }
+        if validation is not None:
+            row["metrics/precision(B)"] = validation.metrics.precision
+            row["metrics/recall(B)"] = validation.metrics.recall
+            row["metrics/mAP50(B)"] = validation.metrics.map50
+            row["metrics/mAP50-95(B)"] = validation.metrics.map50_95
+        for number, group in enumerate(plan.groups):
+            row[f"lr/pg{number}"] = plan.lr(group, step) * state.lr_scale
+        return row
+
+    def _save_is_due(self) -> bool:
+        limits = self.limits
+        by_steps = limits.save_steps is not None and self.state.slot % limits.save_steps == 0
+        minutes = (time.perf_counter() - self._saved_at) / 60
+        by_time = limits.save_minutes is not None and minutes >= limits.save_minutes
+        return bool(distributed.max_over_ranks(int(by_steps or by_time), self._device))
+
+    def _save(self, *, new_best: bool) -> None:
+        self._count_time()
+        self._saved_at = time.perf_counter()
+        self.state.loss_sums = distributed.sum_over_ranks(self._sums).tolist()
+        self.keeper.save(self.state, new_best=new_best)
+
+    def _stop_requested(self) -> bool:
+        return bool(distributed.max_over_ranks(int(self.stop.signal_number > 0), self._device))
+
+    def _save_and_stop(self) -> None:
+        self._save(new_best=False)
+        self.keeper.wait()
+        state = self.state
+        raise StoppedError(
+            f"{self.stop.name()} came: everything is saved after {state.slot} optimizer steps "
+            f"(epoch {state.epoch + 1}, {state.batches} of {self.limits.batches_per_epoch} batches)"
+        )
+
+    def _count_time(self) -> None:
+        now = time.perf_counter()
+        self.state.seconds += now - self._clock
+        self._clock = now
+
+    @property
+    def _device(self) -> torch.device:
+        return self.runner.machine.device
+
+
+def _means(sums: list[float]) -> tuple[float | None, ...]:
+    """Return the mean losses of box, cls, dfl sums and their pairs; None if all were skipped."""
+    *terms, pairs = sums
+    return tuple(term / pairs if pairs else None for term in terms)
+
+
+def _named(prefix: str, losses: tuple[float | None, ...]) -> dict[str, float | int | None]:
+    names = ("box_loss", "cls_loss", "dfl_loss")
+    return {f"{prefix}/{name}": value for name, value in zip(names, losses, strict=True)}

@@ -1,0 +1,124 @@
+"""Weights for inference: the tensors of a detector with everything that is needed to use them.
+
+`best.safetensors` carries its description as metadata; a checkpoint carries the same beside the
+training state, so that either can be validated, predicted with and exported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from fusetrain.data.image import ThermalWindow
+from fusetrain.detector.detector import FusionDetector
+from fusetrain.detector.kinds import DetectorSpec, build_detector
+from fusetrain.engine.checkpoint import MAGIC, unpack
+from fusetrain.errors import RunError
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """What belongs to a detector's tensors.
+
+    Attributes:
+        detector: Shape of the detector.
+        class_names: Names of the classes by number.
+        imgsz: Long side of the canvas in px that it was trained with.
+        window: How raw infrared counts become brightness.
+    """
+
+    detector: DetectorSpec
+    class_names: tuple[str, ...]
+    imgsz: int
+    window: ThermalWindow
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the description as JSON types."""
+        return {
+            "detector": asdict(self.detector),
+            "class_names": list(self.class_names),
+            "imgsz": self.imgsz,
+            "thermal": asdict(self.window),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> WeightsInfo:
+        """Return the description that `to_json` wrote.
+
+        Raises:
+            RunError: It is of another version.
+        """
+        try:
+            return cls(
+                detector=DetectorSpec(**values["detector"]),
+                class_names=tuple(values["class_names"]),
+                imgsz=int(values["imgsz"]),
+                window=ThermalWindow(**values["thermal"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"the description of the weights is of another version: {error}") from error
+
+
+def weights_file(path: Path) -> Path:
+    """Return the weights that a path names: a file, or the best (else the last) of a run folder.
+
+    Raises:
+        RunError: There are none.
+    """
+    if path.is_dir():
+        for name in ("best.safetensors", "last.pt", "last.prev.pt"):
+            if (path / "weights" / name).is_file():
+                return path / "weights" / name
+    if path.is_file():
+        return path
+    raise RunError(
+        f"no weights at {path}",
+        expected="a run folder, last.pt or best.safetensors",
+        remedy="`fusetrain train` makes them",
+    )
+
+
+def load_detector(path: Path) -> tuple[FusionDetector, WeightsInfo]:
+    """Return the detector of a weights file in evaluation mode on the CPU, and its description.
+
+    Raises:
+        RunError: The file is damaged, or of another version or model.
+    """
+    file = weights_file(path)
+    tensors, info = _read(file)
+    detector = build_detector(info.detector).eval()
+    own = detector.state_dict()
+    wrong = [name for name in own if name not in tensors or tensors[name].shape != own[name].shape]
+    wrong += [name for name in tensors if name not in own]
+    if wrong:
+        raise RunError(f"{file}: {len(wrong)} tensors do not fit the detector (first: {wrong[0]})")
+    detector.load_state_dict(tensors)
+    return detector, info
+
+
+def _read(file: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
+    try:
+        with file.open("rb") as opened:
+            is_checkpoint = opened.read(len(MAGIC)) == MAGIC
+        if is_checkpoint:
+            content = unpack(file.read_bytes(), str(file))
+            info = WeightsInfo.from_json(content["context"]["weights"])
+            return content["average"] or content["model"], info
+        with safe_open(file, framework="pt") as opened:
+            metadata = {name: json.loads(text) for name, text in (opened.metadata() or {}).items()}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}
+    except (OSError, SafetensorError, ValueError) as error:
+        raise RunError(
+            f"{file} cannot be read as weights: {error}",
+            expected="last.pt or best.safetensors of a fusetrain run",
+        ) from error
+    if any(not torch.isfinite(value).all() for value in tensors.values()):
+        raise RunError(f"{file} holds values that are not finite")
+    return tensors, WeightsInfo.from_json(metadata)

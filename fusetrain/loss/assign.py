@@ -1,0 +1,127 @@
+"""Task-aligned assignment: which anchor points learn which box (TOOD, arXiv 2108.07755).
+
+An anchor point may learn a box when it lies inside; among those the ones that already score and
+overlap best are taken. No tensor leaves the device and no shape depends on values, so that the step
+never waits for the device.
+
+Shape legend: B pairs, M boxes a pair (padded), A anchor points, C classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fusetrain.boxes import iou
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What every anchor point shall say.
+
+    Attributes:
+        scores: (B, A, C) target of the class scores in [0, 1]; zero on background.
+        boxes_xyxy_px: (B, A, 4) box to learn; meaningless on background.
+        weights: (B, A) weight of the box losses: the target score; zero on background.
+    """
+
+    scores: Tensor
+    boxes_xyxy_px: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class TaskAlignedAssigner:
+    """Assign boxes to anchor points by ``score ** alpha * IoU ** beta``.
+
+    Attributes:
+        top_k: Anchor points of a box at most.
+        alpha: Exponent of the score.
+        beta: Exponent of the IoU.
+        min_side_px: Boxes count as at least this wide and high when points are sought inside, so
+            that every box holds the centre of some fine cell.
+    """
+
+    top_k: int = 10
+    alpha: float = 0.5
+    beta: float = 6.0
+    min_side_px: float = 8.0
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        scores: Tensor,
+        boxes_xyxy_px: Tensor,
+        anchors_xy_px: Tensor,
+        *,
+        truth_xyxy_px: Tensor,
+        truth_classes: Tensor,
+        is_box: Tensor,
+    ) -> Targets:
+        """Return the targets.
+
+        Args:
+            scores: (B, A, C) predicted scores in [0, 1].
+            boxes_xyxy_px: (B, A, 4) predicted boxes.
+            anchors_xy_px: (A, 2).
+            truth_xyxy_px: (B, M, 4), M >= 1.
+            truth_classes: (B, M) int64.
+            is_box: (B, M) bool, False on padding.
+        """
+        overlap = iou(truth_xyxy_px.unsqueeze(2), boxes_xyxy_px.unsqueeze(1))  # (B, M, A)
+        own_score = _scores_of_class(scores, truth_classes)
+        metric = own_score.pow(self.alpha) * overlap.pow(self.beta)
+        inside = _inside(anchors_xy_px, truth_xyxy_px, self.min_side_px) & is_box.unsqueeze(-1)
+        chosen = self._best_points(metric, inside)
+        chosen = _one_box_a_point(chosen, overlap)
+        return _targets(chosen, metric, overlap, truth_xyxy_px, truth_classes, scores.shape[-1])
+
+    def _best_points(self, metric: Tensor, inside: Tensor) -> Tensor:
+        """Return (B, M, A) bool: the ``top_k`` points of each box that lie inside it."""
+        ranked = torch.where(inside, metric, metric.new_tensor(-1.0))
+        best = ranked.topk(min(self.top_k, metric.shape[-1]), dim=-1).indices
+        return torch.zeros_like(inside).scatter_(-1, best, True) & inside
+
+
+def _scores_of_class(scores: Tensor, truth_classes: Tensor) -> Tensor:
+    """Return (B, M, A): the score of every point for the class of every box."""
+    index = truth_classes.unsqueeze(-1).expand(-1, -1, scores.shape[1])
+    return scores.transpose(1, 2).gather(1, index)
+
+
+def _inside(anchors_xy_px: Tensor, boxes_xyxy_px: Tensor, min_side_px: float) -> Tensor:
+    """Return (B, M, A) bool: whether a point lies in a box widened to ``min_side_px``."""
+    centre = (boxes_xyxy_px[..., :2] + boxes_xyxy_px[..., 2:]) / 2
+    half = ((boxes_xyxy_px[..., 2:] - boxes_xyxy_px[..., :2]) / 2).clamp(min=min_side_px / 2)
+    offset = (anchors_xy_px - centre.unsqueeze(-2)).abs()  # (B, M, A, 2)
+    return (offset <= half.unsqueeze(-2)).all(dim=-1)
+
+
+def _one_box_a_point(chosen: Tensor, overlap: Tensor) -> Tensor:
+    """Give a point that several boxes want to the one that it overlaps best."""
+    wanted = torch.where(chosen, overlap, overlap.new_tensor(-1.0))
+    best = functional.one_hot(wanted.argmax(dim=1), overlap.shape[1]).transpose(1, 2).bool()
+    return chosen & best
+
+
+def _targets(
+    chosen: Tensor,
+    metric: Tensor,
+    overlap: Tensor,
+    truth_xyxy_px: Tensor,
+    truth_classes: Tensor,
+    num_classes: int,
+) -> Targets:
+    """Scale the metric so that the best point of a box gets its best IoU (TOOD, section 3.2)."""
+    metric = metric * chosen
+    best_metric = metric.amax(dim=-1, keepdim=True)
+    best_overlap = (overlap * chosen).amax(dim=-1, keepdim=True)
+    weights = (metric / (best_metric + 1e-9) * best_overlap).amax(dim=1)  # (B, A)
+    owner = chosen.to(torch.uint8).argmax(dim=1)  # (B, A); 0 on background, whose weight is 0
+    classes = truth_classes.gather(1, owner)
+    boxes = truth_xyxy_px.gather(1, owner.unsqueeze(-1).expand(-1, -1, 4))
+    scores = functional.one_hot(classes, num_classes) * weights.unsqueeze(-1)
+    return Targets(scores=scores, boxes_xyxy_px=boxes, weights=weights)

@@ -1,0 +1,156 @@
+"""The detection loss: class scores, boxes and distance distributions against assigned targets.
+
+Binary cross-entropy with the assigned scores as soft targets, CIoU (arXiv 1911.08287) and the
+distribution focal loss (GFL, arXiv 2006.04388, equation 6), the latter two weighted by the target
+score. All are divided by the sum of the target scores over all ranks, so that neither the split
+over ranks nor the number of boxes changes their scale. Computed in float32.
+
+Shape legend: B pairs, M boxes a pair (padded), A anchor points, C classes, R bins, K points that
+may be foreground.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from fusetrain import distributed
+from fusetrain.boxes import around_points, complete_iou, distances_px, sides_around
+from fusetrain.loss.assign import Targets, TaskAlignedAssigner
+from fusetrain.sample import Batch, RawPredictions
+
+
+@dataclass(frozen=True)
+class LossTerms:
+    """The loss of one micro-step.
+
+    Attributes:
+        total: () what is differentiated; carries a share of every parameter, boxes or not.
+        items: (3,) box, cls and dfl with their gains, detached.
+    """
+
+    total: Tensor
+    items: Tensor
+
+
+@dataclass(frozen=True)
+class DetectionLoss:
+    """Assign targets and compare.
+
+    Attributes:
+        box_gain: Gain of the CIoU loss.
+        class_gain: Gain of the classification loss.
+        dfl_gain: Gain of the distribution focal loss.
+        label_smoothing: Share taken from the target scores, in [0, 1).
+        assigner: Decides which point learns which box.
+    """
+
+    box_gain: float = 7.5
+    class_gain: float = 0.5
+    dfl_gain: float = 1.5
+    label_smoothing: float = 0.0
+    assigner: TaskAlignedAssigner = TaskAlignedAssigner()
+
+    def __call__(self, predictions: RawPredictions, batch: Batch) -> LossTerms:
+        """Return the loss of ``predictions`` for the boxes of ``batch``, on the same device.
+
+        Every rank must call it at the same time: the target sum is that of all ranks.
+        """
+        return self._terms(predictions, batch, over_ranks=True)
+
+    def local(self, predictions: RawPredictions, batch: Batch) -> LossTerms:
+        """Return the loss with the target sum of this rank alone; ranks need not call together."""
+        return self._terms(predictions, batch, over_ranks=False)
+
+    def _terms(self, predictions: RawPredictions, batch: Batch, *, over_ranks: bool) -> LossTerms:
+        truth, classes, is_box = _at_least_one(batch)
+        class_logits = predictions.class_logits.float()
+        with torch.no_grad():
+            sides = distances_px(predictions.distance_logits, predictions.strides_px)
+            boxes = around_points(predictions.anchors_xy_px, sides)
+        targets = self.assigner(
+            class_logits.sigmoid(),
+            boxes,
+            predictions.anchors_xy_px,
+            truth_xyxy_px=truth,
+            truth_classes=classes,
+            is_box=is_box,
+        )
+        scale = _normaliser(targets.scores, over_ranks=over_ranks)
+        candidates = truth.shape[1] * self.assigner.top_k
+        box_loss, dfl_loss = _box_losses(predictions, targets, candidates)
+        items = torch.stack(
+            (
+                self.box_gain * box_loss * scale,
+                self.class_gain * self._class_loss(class_logits, targets) * scale,
+                self.dfl_gain * dfl_loss * scale,
+            )
+        )
+        return LossTerms(total=items.sum(), items=items.detach())
+
+    def _class_loss(self, class_logits: Tensor, targets: Targets) -> Tensor:
+        wanted = targets.scores * (1.0 - self.label_smoothing)
+        return functional.binary_cross_entropy_with_logits(class_logits, wanted, reduction="sum")
+
+
+def _at_least_one(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Return boxes, classes and mask with M >= 1, so that no reduction runs over nothing."""
+    if batch.classes.shape[1]:
+        return batch.boxes_xyxy_px, batch.classes, batch.is_box
+    pairs = len(batch)
+    return (
+        batch.boxes_xyxy_px.new_zeros(pairs, 1, 4),
+        batch.classes.new_zeros(pairs, 1),
+        batch.is_box.new_zeros(pairs, 1),
+    )
+
+
+def _normaliser(target_scores: Tensor, *, over_ranks: bool) -> Tensor:
+    """Return one over the target score sum, of all ranks together or of this one.
+
+    Gradients are averaged over ranks: the factor of the world's size makes each rank's loss its
+    part of the global mean.
+    """
+    total = target_scores.sum()
+    if not over_ranks:
+        return 1.0 / total.clamp(min=1.0)
+    return distributed.world_size() / distributed.sum_over_ranks(total).clamp(min=1.0)
+
+
+def _box_losses(
+    predictions: RawPredictions, targets: Targets, candidates: int
+) -> tuple[Tensor, Tensor]:
+    """Return the weighted sums of 1 - CIoU and of the distribution focal loss.
+
+    Only the K points of greatest weight are looked at: no more can be foreground, and K follows
+    from shapes alone.
+    """
+    weights, point = targets.weights.topk(min(candidates, targets.weights.shape[1]), dim=1)
+    logits = predictions.distance_logits
+    index = point[..., None, None].expand(-1, -1, *logits.shape[2:])
+    logits = logits.gather(1, index).float()  # (B, K, 4, R)
+    wanted = targets.boxes_xyxy_px.gather(1, point.unsqueeze(-1).expand(-1, -1, 4))
+    anchors, strides = predictions.anchors_xy_px[point], predictions.strides_px[point]
+    boxes = around_points(anchors, distances_px(logits, strides))
+    box_loss = ((1.0 - complete_iou(boxes, wanted)) * weights).sum()
+    distances = sides_around(anchors, wanted) / strides.unsqueeze(-1)
+    dfl_loss = (_distribution_focal(logits, distances).mean(dim=-1) * weights).sum()
+    return box_loss, dfl_loss
+
+
+def _distribution_focal(logits: Tensor, distances: Tensor) -> Tensor:
+    """Return the loss (..., 4) of bin logits (..., 4, R) for distances (..., 4) in strides.
+
+    The two bins around the distance share the cross-entropy by their nearness to it.
+    """
+    distances = distances.clamp(min=0.0, max=logits.shape[-1] - 1.01)
+    lower = distances.floor()
+    share = distances - lower
+    log_probabilities = logits.log_softmax(dim=-1)
+    left = lower.long().unsqueeze(-1)
+    at_left = log_probabilities.gather(-1, left).squeeze(-1)
+    at_right = log_probabilities.gather(-1, left + 1).squeeze(-1)
+    return -(at_left * (1.0 - share) + at_right * share)

@@ -1,0 +1,210 @@
+"""The folder of a run: its name, its lock, `results.csv`, `events.jsonl`, the `latest` pointer.
+
+Numbers come in and files go out; what the numbers mean is decided elsewhere. `results.csv` is
+always rewritten whole from the history that a checkpoint holds, so that the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fusetrain.errors import ResourceError, RunError
+
+CSV_COLUMNS = (
+    "epoch",
+    "time",
+    "train/box_loss",
+    "train/cls_loss",
+    "train/dfl_loss",
+    "metrics/precision(B)",
+    "metrics/recall(B)",
+    "metrics/mAP50(B)",
+    "metrics/mAP50-95(B)",
+    "val/box_loss",
+    "val/cls_loss",
+    "val/dfl_loss",
+    "lr0",
+)
+
+Row = Mapping[str, float | int | None]
+
+
+def csv_columns(num_groups: int) -> tuple[str, ...]:
+    """Return the header of results.csv for an optimizer with ``num_groups`` groups."""
+    return (*CSV_COLUMNS, *(f"lr/pg{number}" for number in range(num_groups)))
+
+
+def csv_text(history: Sequence[Row], num_groups: int) -> str:
+    """Return results.csv: ``%.6g`` cells, learning rates by ``repr``, None as an empty cell."""
+    columns = csv_columns(num_groups)
+    lines = [",".join(columns)]
+    lines += [",".join(_cell(column, row[column]) for column in columns) for row in history]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(column: str, value: float | int | None) -> str:
+    if value is None:
+        return ""
+    return repr(float(value)) if column.startswith("lr") else f"{value:.6g}"
+
+
+class RunDir:
+    """The files of one run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, project: Path, name: str) -> RunDir:
+        """Make the first free folder of ``name``, ``name2``, ``name3`` … and point `latest` at it.
+
+        Raises:
+            ResourceError: The folder cannot be made.
+        """
+        try:
+            project.mkdir(parents=True, exist_ok=True)
+            run = cls(_make_numbered(project, name))
+            run.weights.mkdir()
+            _point_latest(project / "latest", run.path)
+        except OSError as error:
+            raise ResourceError(
+                f"no run folder can be made under {project}: {error}",
+                remedy="--set run.project=FOLDER with a folder that can be written",
+            ) from error
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunDir:
+        """Return the run that ``path`` names: a run folder, a pointer to one, or its checkpoint.
+
+        Raises:
+            RunError: There is no run.
+        """
+        if path.is_file() and path.name == "latest":
+            path = path.parent / path.read_text(encoding="utf-8").strip()
+        if path.is_file() and path.parent.name == "weights":
+            path = path.parent.parent
+        if not (path / "config.yaml").is_file():
+            raise RunError(
+                f"{path} is not a run folder: it has no config.yaml",
+                expected="a folder that `fusetrain train` made, such as runs/fuse/exp",
+            )
+        return cls(path.resolve())
+
+    @property
+    def weights(self) -> Path:
+        """Return the folder of checkpoints and weights."""
+        return self.path / "weights"
+
+    @property
+    def config(self) -> Path:
+        """Return the effective config of the run."""
+        return self.path / "config.yaml"
+
+    @property
+    def csv(self) -> Path:
+        """Return results.csv."""
+        return self.path / "results.csv"
+
+    def write_config(self, text: str) -> None:
+        """Write config.yaml in one step."""
+        temporary = self.path / ".config.yaml.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self.config)
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Append one line to events.jsonl: seconds since 1970, the kind and its JSON values."""
+        line = json.dumps({"time": round(time.time(), 3), "event": kind, **values})
+        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; the lock of a process that is gone does not count.
+
+        Raises:
+            RunError: Another living process holds it.
+        """
+        path = self.path / ".lock"
+        _take_lock(path)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _make_numbered(project: Path, name: str) -> Path:
+    number = 1
+    while True:
+        path = project / (name if number == 1 else f"{name}{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return path
+
+
+def _point_latest(pointer: Path, run: Path) -> None:
+    """Point ``latest`` at a run: a relative link, or a text file where links are refused."""
+    temporary = pointer.with_name(f".latest.{os.getpid()}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        temporary.symlink_to(run.name, target_is_directory=True)
+    except OSError:
+        temporary.write_text(run.name + "\n", encoding="utf-8")
+    temporary.replace(pointer)
+
+
+def _take_lock(path: Path) -> None:
+    mine = f"{socket.gethostname()} {os.getpid()}\n"
+    for _ in range(2):
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+        except FileExistsError:
+            _refuse_living_holder(path)
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise ResourceError(f"{path.parent} cannot be written: {error}") from error
+        else:
+            with os.fdopen(descriptor, "w") as file:
+                file.write(mine)
+            return
+    raise RunError(f"{path.parent} was taken by another process just now")
+
+
+def _refuse_living_holder(path: Path) -> None:
+    """Raise if the lock's process is alive on this host, or on another host, where none can see."""
+    try:
+        host, _, pid = path.read_text(encoding="utf-8").strip().rpartition(" ")
+    except FileNotFoundError:
+        return
+    if host == socket.gethostname() and not (pid.isdigit() and _is_alive(int(pid))):
+        return
+    raise RunError(
+        f"{path.parent} is in use by process {pid} on {host}",
+        remedy=f"stop that process; if it is gone, delete {path}",
+    )
+
+
+def _is_alive(pid: int) -> bool:
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

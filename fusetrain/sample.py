@@ -1,0 +1,131 @@
+"""The values that pass between data, detector and loss: shapes, units and layouts.
+
+Shape legend: B pairs in a batch, H x W pixels of the canvas the network sees, M boxes a pair at
+most in this batch, A anchor points over all levels, C classes, R distance bins a side.
+A canvas pixel (x, y) belongs to the original pixel ((x - tx) / sx, (y - ty) / sy).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PairedSample:
+    """One aligned pair on its canvas, with the boxes that hold for both modalities.
+
+    Attributes:
+        pixels: (H, W, 4) uint8; channels R, G, B, IR.
+        boxes_xyxy_px: (N, 4) float32 on the canvas.
+        classes: (N,) int64, 0-based.
+        sample_id: Row of the pair in its index.
+        canvas_from_original: (4,) float64 ``sx, sy, tx, ty``; identity for composed samples.
+        original_size_hw: Height and width of the RGB image on disk, after EXIF rotation.
+    """
+
+    pixels: NDArray[np.uint8]
+    boxes_xyxy_px: NDArray[np.float32]
+    classes: NDArray[np.int64]
+    sample_id: int
+    canvas_from_original: NDArray[np.float64]
+    original_size_hw: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one canvas size; boxes padded to the longest list.
+
+    Attributes:
+        pixels: (B, H, W, 4) uint8; channels R, G, B, IR.
+        boxes_xyxy_px: (B, M, 4) float32, zeros where padded.
+        classes: (B, M) int64, 0 where padded.
+        is_box: (B, M) bool, False where padded.
+        sample_ids: (B,) int64.
+        canvas_from_original: (B, 4) float64 ``sx, sy, tx, ty``.
+        original_sizes_hw: (B, 2) int64.
+    """
+
+    pixels: Tensor
+    boxes_xyxy_px: Tensor
+    classes: Tensor
+    is_box: Tensor
+    sample_ids: Tensor
+    canvas_from_original: Tensor
+    original_sizes_hw: Tensor
+
+    @property
+    def rgb(self) -> Tensor:
+        """Return (B, 3, H, W) uint8, a channels-last view."""
+        return self.pixels[..., :3].permute(0, 3, 1, 2)
+
+    @property
+    def ir(self) -> Tensor:
+        """Return (B, 1, H, W) uint8, a channels-last view."""
+        return self.pixels[..., 3:].permute(0, 3, 1, 2)
+
+    def __len__(self) -> int:
+        return self.pixels.shape[0]
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch with its images and boxes on ``device``; bookkeeping stays on the CPU."""
+        return Batch(
+            pixels=self.pixels.to(device, non_blocking=True),
+            boxes_xyxy_px=self.boxes_xyxy_px.to(device, non_blocking=True),
+            classes=self.classes.to(device, non_blocking=True),
+            is_box=self.is_box.to(device, non_blocking=True),
+            sample_ids=self.sample_ids,
+            canvas_from_original=self.canvas_from_original,
+            original_sizes_hw=self.original_sizes_hw,
+        )
+
+    def pin_memory(self) -> Batch:
+        """Return the batch with its images and boxes in page-locked memory (for the loader)."""
+        return Batch(
+            pixels=self.pixels.pin_memory(),
+            boxes_xyxy_px=self.boxes_xyxy_px.pin_memory(),
+            classes=self.classes.pin_memory(),
+            is_box=self.is_box.pin_memory(),
+            sample_ids=self.sample_ids,
+            canvas_from_original=self.canvas_from_original,
+            original_sizes_hw=self.original_sizes_hw,
+        )
+
+
+@dataclass(frozen=True)
+class RawPredictions:
+    """What the head says for every anchor point, before any decision.
+
+    Attributes:
+        class_logits: (B, A, C).
+        distance_logits: (B, A, 4, R); sides left, top, right, bottom; bins are in strides.
+        anchors_xy_px: (A, 2) float32 cell centres on the canvas.
+        strides_px: (A,) float32.
+    """
+
+    class_logits: Tensor
+    distance_logits: Tensor
+    anchors_xy_px: Tensor
+    strides_px: Tensor
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The detections of one pair, best score first.
+
+    Attributes:
+        boxes_xyxy_px: (N, 4) float32, in pixels of the original RGB image unless said otherwise.
+        scores: (N,) float32 in [0, 1].
+        classes: (N,) int64, 0-based.
+    """
+
+    boxes_xyxy_px: Tensor
+    scores: Tensor
+    classes: Tensor
+
+    def __len__(self) -> int:
+        return self.scores.shape[0]

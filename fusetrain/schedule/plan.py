@@ -1,0 +1,232 @@
+"""The learning rate of every parameter group at every step of a run, known before it starts.
+
+A plan is a pure function of the step: training, `results.csv` and `plot-lr` ask the same plan, so
+they agree to the last digit, and a resumed run needs nothing but its step. It holds no optimizer;
+`scheduler.py` writes its numbers into one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from fusetrain.config.schema import PARTS, PlanChange, ScheduleSettings, WarmupSettings
+from fusetrain.schedule import SCHEDULES
+from fusetrain.schedule.curves import blend
+from fusetrain.schedule.options import KeyProblem, curve_problems, warmup_lengths
+from fusetrain.schedule.stretch import Shape, Stretch, make_stretch, raise_problems
+
+__all__ = ["GroupKey", "SchedulePlan", "curve_problems", "make_plan", "replanned"]
+
+Kind = Literal["decay", "norm", "bias"]
+KINDS: tuple[Kind, ...] = ("decay", "norm", "bias")
+
+
+@dataclass(frozen=True)
+class GroupKey:
+    """One parameter group: which part of the model, and which kind of weights.
+
+    Attributes:
+        part: Name of the part; None where all parts share one rate.
+        kind: ``decay`` weights with decay, ``norm`` normalisation weights, ``bias`` biases.
+    """
+
+    part: str | None
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class SchedulePlan:
+    """The schedule of one run.
+
+    Steps are optimizer steps and count from 0, epochs count from 0 as well.
+
+    Attributes:
+        total_steps: Optimizer steps of the whole run.
+        steps_per_epoch: Optimizer steps of one epoch.
+        epochs: Epochs of the whole run.
+        lr0: Peak learning rate.
+        warmup_steps: Length of the common warmup, as it is run.
+        notes: Sentences about settings that are used otherwise than written, such as a warmup
+            longer than the run.
+        groups: Parameter groups in the order of the columns `lr/pg0`, `lr/pg1`, …
+        scales: Part to factor on its learning rate; None stands for all others.
+        bias_lr: Rate from which biases start in the warmup; None: as the other weights.
+        momentum_span: Momentum at the start and at the end of the warmup; None: never changed.
+        stretches: What holds from which step on; more than one where a run was extended.
+    """
+
+    total_steps: int
+    steps_per_epoch: int
+    epochs: int
+    lr0: float
+    warmup_steps: int
+    notes: tuple[str, ...]
+    groups: tuple[GroupKey, ...]
+    scales: Mapping[str | None, float]
+    bias_lr: float | None
+    momentum_span: tuple[float, float] | None
+    stretches: tuple[Stretch, ...]
+
+    def factor(self, step: int) -> float:
+        """Return the factor on lr0, warmup included, without part scales and bias rate."""
+        return self._shape(None, step).factor(step)
+
+    def lr(self, group: GroupKey, step: int) -> float:
+        """Return the learning rate of a group at a step, before any scale of a rollback."""
+        shape = self._shape(group.part, step)
+        base = self.lr0 * self.scales.get(group.part, self.scales[None])
+        if group.kind != "bias" or self.bias_lr is None or base == 0.0:
+            return base * shape.factor(step)
+        return blend(self.bias_lr, base * shape.main(step), shape.ramp.progress(step))
+
+    def momentum(self, step: int) -> float | None:
+        """Return the momentum (or beta1) at a step; None where the plan leaves it alone."""
+        if self.momentum_span is None:
+            return None
+        return blend(*self.momentum_span, self._shape(None, step).ramp.progress(step))
+
+    def epoch_of(self, step: int) -> int:
+        """Return the epoch, from 0, that a step lies in."""
+        return step // self.steps_per_epoch
+
+    def last_step_of(self, epoch: int) -> int:
+        """Return the last step of an epoch that counts from 0."""
+        return (epoch + 1) * self.steps_per_epoch - 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Return the names of the columns that `row` fills: lr0, lr/pg0, lr/pg1 and so on."""
+        return ("lr0", *(f"lr/pg{index}" for index in range(len(self.groups))))
+
+    def row(self, step: int) -> tuple[float, ...]:
+        """Return the planned learning rates at a step, in the order of `columns`."""
+        return (self.lr0 * self.factor(step), *(self.lr(group, step) for group in self.groups))
+
+    def _shape(self, part: str | None, step: int) -> Shape:
+        assert 0 <= step < self.total_steps, f"step {step} of {self.total_steps}"
+        at = bisect_right(self.stretches, step, key=lambda stretch: stretch.from_step)
+        shapes = self.stretches[at - 1].shapes
+        return shapes.get(part, shapes[None])
+
+
+def make_plan(
+    settings: ScheduleSettings,
+    *,
+    lr0: float,
+    epochs: int,
+    batches_per_epoch: int,
+    accumulate: int,
+    momentum: float,
+    parts: Sequence[str],
+    part_scales: Mapping[str, float],
+) -> SchedulePlan:
+    """Plan the schedule of a run.
+
+    Args:
+        settings: The curve, its warmup, and the plans of a run that was extended.
+        lr0: Peak learning rate.
+        epochs: Epochs of the whole run.
+        batches_per_epoch: Micro-batches of one epoch over all ranks together.
+        accumulate: Micro-batches of one optimizer step; a trailing group is stepped too.
+        momentum: Momentum (or beta1) after the warmup.
+        parts: Names of the parts that the model has.
+        part_scales: Part to factor on its learning rate; 1 for the others.
+
+    Raises:
+        ConfigError: The curve, a parameter or the plans are wrong; all problems at once.
+    """
+    steps_per_epoch = -(-batches_per_epoch // accumulate)
+    changes = settings.plans or [PlanChange(from_step=0, epochs=epochs)]
+    raise_problems([*curve_problems(settings), *_length_problems(changes, epochs, steps_per_epoch)])
+    if getattr(SCHEDULES.get(settings.name), "own_warmup", False):
+        settings = settings.model_copy(update={"warmup": WarmupSettings(steps=0)})
+    warmup = settings.warmup or WarmupSettings()
+    wanted = warmup_lengths(warmup, steps_per_epoch)
+    stretches = tuple(
+        make_stretch(settings, wanted, change, lr0=lr0, steps_per_epoch=steps_per_epoch)
+        for change in changes
+    )
+    ordered = sorted(parts, key=lambda part: PARTS.index(part) if part in PARTS else len(PARTS))
+    per_part = {
+        part: (part_scales.get(part, 1.0), wanted.get(part, wanted[None])) for part in ordered
+    }
+    groups, scales = _groups(per_part, common_warmup=wanted[None])
+    return SchedulePlan(
+        total_steps=epochs * steps_per_epoch,
+        steps_per_epoch=steps_per_epoch,
+        epochs=epochs,
+        lr0=lr0,
+        warmup_steps=stretches[-1].shapes[None].ramp.steps,
+        notes=tuple(_notes(stretches[-1], wanted, ordered, part_scales)),
+        groups=groups,
+        scales=scales,
+        bias_lr=warmup.bias_lr,
+        momentum_span=None if warmup.momentum is None else (warmup.momentum, momentum),
+        stretches=stretches,
+    )
+
+
+def replanned(
+    plans: Sequence[PlanChange], *, from_step: int, old_epochs: int, new_epochs: int
+) -> list[PlanChange]:
+    """Return `schedule.plans` for a run that goes on with another number of epochs.
+
+    Args:
+        plans: The plans so far; empty for a run that was never extended.
+        from_step: First optimizer step of the new plan, the next one to be made.
+        old_epochs: `train.epochs` until now.
+        new_epochs: `train.epochs` from now on.
+    """
+    past = list(plans) or [PlanChange(from_step=0, epochs=old_epochs)]
+    return [*past, PlanChange(from_step=from_step, epochs=new_epochs)]
+
+
+def _length_problems(
+    changes: Sequence[PlanChange], epochs: int, steps_per_epoch: int
+) -> list[KeyProblem]:
+    problems: list[KeyProblem] = []
+    if changes[-1].epochs != epochs:
+        rule = f"the last of `plans` is for {changes[-1].epochs} epochs, train.epochs is {epochs}"
+        problems.append((("plans",), f"{rule}; remove `plans` to train from the start"))
+    for old, new in pairwise(changes):
+        if new.from_step > old.epochs * steps_per_epoch:
+            rule = f"from_step {new.from_step} lies behind the {old.epochs} epochs before it"
+            problems.append((("plans",), rule))
+    return problems
+
+
+def _groups(
+    per_part: Mapping[str, tuple[float, int]], *, common_warmup: int
+) -> tuple[tuple[GroupKey, ...], dict[str | None, float]]:
+    """Return the groups and the scales; part by part only where scale or warmup differ."""
+    scale = next((scale for scale, _ in per_part.values()), 1.0)
+    if set(per_part.values()) <= {(scale, common_warmup)}:
+        return tuple(GroupKey(None, kind) for kind in KINDS), {None: scale}
+    groups = tuple(GroupKey(part, kind) for part in per_part for kind in KINDS)
+    return groups, {None: 1.0, **{part: scale for part, (scale, _) in per_part.items()}}
+
+
+def _notes(
+    stretch: Stretch,
+    wanted: Mapping[str | None, int],
+    parts: Sequence[str],
+    part_scales: Mapping[str, float],
+) -> list[str]:
+    total_steps = stretch.shapes[None].total_steps
+    notes = [
+        f"the warmup{f' of {part}' if part else ''} is cut from {steps} to "
+        f"{stretch.shapes[part].ramp.steps} of {total_steps} steps, so that one step runs at lr0 "
+        "and the last at the end of the curve"
+        for part, steps in wanted.items()
+        if stretch.shapes[part].ramp.steps < steps and (part is None or part in parts)
+    ]
+    absent = [part for part in (*wanted, *part_scales) if part is not None and part not in parts]
+    notes += [
+        f"the model has no part {part}: its learning-rate settings are ignored"
+        for part in dict.fromkeys(absent)
+    ]
+    return notes

@@ -1,0 +1,398 @@
+"""Train and resume: puts detector, loaders, loss and trainer together and runs them in a folder.
+
+`build.py` has done what needs no torch, `data_loading.py` makes the batches. Printing is left to
+the reporter that is passed in and to the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import fusetrain
+from fusetrain import batches, build, distributed
+from fusetrain.build import TrainingData
+from fusetrain.config.load import effective_yaml, load_config
+from fusetrain.config.schema import Config
+from fusetrain.data.image import ThermalWindow
+from fusetrain.detector.detector import FusionDetector
+from fusetrain.detector.kinds import DetectorSpec, build_detector
+from fusetrain.engine import machine as machines
+from fusetrain.engine.checkpoint import TrainState, read_newest
+from fusetrain.engine.ema import WeightAverage
+from fusetrain.engine.keeper import RunKeeper, restore
+from fusetrain.engine.machine import Machine
+from fusetrain.engine.optim import build_optimizer
+from fusetrain.engine.signals import StopFlag, stop_on_signals
+from fusetrain.engine.step import StepRunner
+from fusetrain.engine.trainer import Limits, Reporter, Trainer
+from fusetrain.engine.weights import WeightsInfo
+from fusetrain.errors import ConfigError, DataError, Problem
+from fusetrain.loss.detection import DetectionLoss
+from fusetrain.results.run_dir import RunDir
+from fusetrain.schedule.plan import GroupKey, SchedulePlan, replanned
+from fusetrain.schedule.scheduler import Scheduler
+
+# What `resume --set` may change. A longer or shorter run is planned anew from where it stands.
+RESUMABLE = (
+    "train.epochs",
+    "train.patience",
+    "train.val_every",
+    "train.save_every",
+    "train.workers",
+    "train.cache",
+    "train.device",
+    "train.threads",
+    "run.trackers",
+)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is put together, before its first step.
+
+    Attributes:
+        config: The settings, every choice written out.
+        data: The splits.
+        machine: How the machine is used.
+        plan: The learning rates.
+        detector: The detector, not wrapped.
+        runner: Runs its steps.
+        info: What is stored with its weights.
+    """
+
+    config: Config
+    data: TrainingData
+    machine: Machine
+    plan: SchedulePlan
+    detector: FusionDetector
+    runner: StepRunner
+    info: WeightsInfo
+
+
+class RunReporter(Reporter):
+    """Who is told how a run begins and goes; the command line prints, a notebook may not."""
+
+    def on_start(self, session: Session, run: RunDir, state: TrainState) -> None:
+        """The run is put together."""
+
+    def on_note(self, text: str) -> None:
+        """Something is other than one might expect."""
+
+
+def choose_machine(config: Config) -> Machine:
+    """Return how a run uses its machine."""
+    train = config.train
+    return machines.choose_machine(
+        device=train.device,
+        amp=train.amp,
+        memory_format=train.memory_format,
+        threads=train.threads,
+        workers=train.workers,
+        deterministic=train.deterministic,
+    )
+
+
+def train(config: Config, data: TrainingData, *, reporter: RunReporter) -> RunDir:
+    """Train in a new run folder.
+
+    Args:
+        config: Checked settings; ``data`` is a path that holds from the working folder.
+        data: The splits, audited.
+        reporter: Is told how it goes.
+
+    Raises:
+        ResourceError: Device, memory or disk are not there.
+        StoppedError: A signal came; the run can be resumed.
+        DivergedError: The loss stayed not finite.
+    """
+    machine = choose_machine(config)
+    machine.apply()
+    config = build.resolved(config, machine)
+    with distributed.process_group(machine.device):
+        session = assemble(config, data, machine)
+        run = _shared_run(config)
+        return _run(session, run, TrainState(), reporter=reporter)
+
+
+def resume(
+    path: Path,
+    *,
+    sets: Sequence[str] = (),
+    accept_data_change: bool = False,
+    reporter: RunReporter,
+) -> RunDir:
+    """Continue a run exactly where it was saved.
+
+    Args:
+        path: Run folder, or its ``weights/last.pt``.
+        sets: ``key=value`` for keys of `RESUMABLE`.
+        accept_data_change: Go on although the data set is not the one of the start.
+        reporter: Is told how it goes.
+
+    Raises:
+        RunError: There is no run, it is locked, or no checkpoint of it is sound.
+        ConfigError: A key that must stay was changed.
+        DataError: The data set changed.
+    """
+    run = RunDir.open(path)
+    old = load_config(run.config, checks=[build.config_checks]).config
+    new = load_config(run.config, sets, checks=[build.config_checks]).config
+    _refuse_changes(old, new)
+    content, file, passed_over = read_newest(run.weights)
+    if passed_over:
+        reporter.on_note(f"resuming from {file.name}: {passed_over}")
+    state = TrainState.from_json(content["state"])
+    config = _extended(new, old, slot=state.slot)
+    machine = choose_machine(config)
+    for note in _inexact(content["context"], machine):
+        reporter.on_note(note)
+    machine.apply()
+    window = ThermalWindow(**content["context"]["weights"]["thermal"])
+    data = build.open_data(config, window=window)
+    if content["context"]["data"] != fingerprint(data) and not accept_data_change:
+        raise DataError(
+            "the data set is not the one that the run was started with",
+            where=str(data.spec.path),
+            remedy="`fusetrain resume --accept-data-change` goes on with what is there now",
+        )
+    with distributed.process_group(machine.device):
+        session = assemble(config, data, machine)
+        restore(content, session.detector, session.runner)
+        if config.train.epochs > old.train.epochs:
+            state.stopped_early = False
+        return _run(session, run, state, reporter=reporter)
+
+
+def assemble(config: Config, data: TrainingData, machine: Machine) -> Session:
+    """Put detector, optimizer and average together, freshly initialised from the seed."""
+    spec = detector_spec(config, len(data.train.class_names))
+    torch.manual_seed(config.train.seed)
+    detector = build_detector(spec).to(machine.device)
+    detector = detector.to(memory_format=machine.memory_format)  # type: ignore[call-overload]
+    plan = build.plan_for_pairs(config, len(data.train))
+    optimizer = build_optimizer(
+        config.optim.name,
+        detector.parts(),
+        groups=plan.groups,
+        lr=config.optim.lr0,
+        momentum=config.optim.momentum_or_default,
+        weight_decay=config.optim.weight_decay,
+    )
+    runner = StepRunner(
+        _replicated(detector, config, machine),
+        loss_of(config),
+        optimizer,
+        average=WeightAverage(detector) if config.train.ema else None,
+        machine=machine,
+        clip_norm=config.train.clip_norm,
+    )
+    info = WeightsInfo(spec, data.train.class_names, config.train.imgsz, data.window)
+    return Session(config, data, machine, plan, detector, runner, info)
+
+
+def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
+    """Return the shape of the detector that a config asks for."""
+    model = config.model
+    return DetectorSpec(
+        kind=model.fusion,
+        operator=model.operator,
+        backbone=model.backbone,
+        size=model.size,
+        width=model.width,
+        num_classes=num_classes,
+    )
+
+
+def loss_of(config: Config) -> DetectionLoss:
+    """Return the loss with the gains of a config."""
+    return DetectionLoss(
+        box_gain=config.loss.box,
+        class_gain=config.loss.cls,
+        dfl_gain=config.loss.dfl,
+        label_smoothing=config.loss.label_smoothing,
+    )
+
+
+def fingerprint(data: TrainingData) -> str:
+    """Return what identifies the files and labels of both splits."""
+    return f"{data.train.fingerprint()} {data.val.fingerprint()}"
+
+
+def _replicated(
+    detector: FusionDetector, config: Config, machine: Machine
+) -> torch.nn.Module:
+    model: torch.nn.Module = detector
+    if config.train.sync_bn and distributed.world_size() > 1:
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if config.train.compile:
+        model = torch.compile(model)  # type: ignore[assignment]
+    return distributed.replicate(model, machine.device)
+
+
+def _shared_run(config: Config) -> RunDir:
+    """Make the run folder on the main rank and return it on all."""
+    made = None
+    if distributed.is_main():
+        made = RunDir.create(Path(config.run.project), config.run.name).path.absolute()
+    return RunDir(distributed.gather_objects(made)[0])
+
+
+def _run(session: Session, run: RunDir, state: TrainState, *, reporter: RunReporter) -> RunDir:
+    """Train to the end in the run folder, holding its lock."""
+    config = session.config
+    with ExitStack() as stack:
+        if distributed.is_main():
+            stack.enter_context(run.lock())
+            run.write_config(_config_text(config, session.plan.groups))
+            run.event("start", **_start_event(session, state))
+        keeper = RunKeeper(
+            run,
+            session.detector,
+            session.runner,
+            context=_context(session),
+            description=session.info.to_json(),
+        )
+        stack.callback(keeper.close)
+        reporter.on_start(session, run, state)
+        stop = stack.enter_context(stop_on_signals())
+        trainer = _trainer(session, keeper, state, reporter=reporter, stop=stop)
+        trainer.run()
+        if distributed.is_main():
+            run.event("end", epochs=state.epoch, best_epoch=state.best_epoch)
+    return run
+
+
+def _trainer(
+    session: Session,
+    keeper: RunKeeper,
+    state: TrainState,
+    *,
+    reporter: RunReporter,
+    stop: StopFlag,
+) -> Trainer:
+    config, machine = session.config, session.machine
+    source = batches.BatchSource(config, session.data, machine)
+    return Trainer(
+        session.runner,
+        Scheduler(session.plan, session.runner.optimizer, lr_scale=state.lr_scale),
+        batches=source.train,
+        validate=source.validator(loss_of(config)),
+        limits=limits_of(config, build.batches_per_epoch(config, len(session.data.train))),
+        keeper=keeper,
+        reporter=reporter,
+        stop=stop,
+        state=state,
+    )
+
+
+def limits_of(config: Config, batches_per_epoch: int) -> Limits:
+    """Return when a run validates, saves and ends."""
+    train = config.train
+    return Limits(
+        epochs=train.epochs,
+        batches_per_epoch=batches_per_epoch,
+        accumulate=train.accumulate,
+        patience=train.patience,
+        val_every=train.val_every,
+        save_steps=train.save_every.steps,
+        save_minutes=train.save_every.minutes,
+        save_epochs=train.save_every.epochs,
+    )
+
+
+def _context(session: Session) -> dict[str, Any]:
+    """Return what a resumed run is held against."""
+    return {
+        "fusetrain": fusetrain.__version__,
+        "torch": torch.__version__,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": session.machine.threads,
+        "device": session.machine.device.type,
+        "world_size": distributed.world_size(),
+        "data": fingerprint(session.data),
+        "config": session.config.model_dump(mode="json"),
+        "weights": session.info.to_json(),
+    }
+
+
+def _inexact(context: dict[str, Any], machine: Machine) -> list[str]:
+    """Return why the rest of a run will not be bit-equal to that of a run never stopped."""
+    now = {
+        "torch": torch.__version__,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": machine.threads,
+        "device": machine.device.type,
+        "world_size": distributed.launched_world_size(),
+    }
+    changed = [f"{key} {context[key]} -> {value}" for key, value in now.items() if context[key] != value]
+    if not machine.deterministic:
+        changed.append("train.deterministic is off")
+    return [f"resumable, but not bit-exact: {', '.join(changed)}"] if changed else []
+
+
+def _start_event(session: Session, state: TrainState) -> dict[str, Any]:
+    pairs = len(session.data.train)
+    return {
+        "fusetrain": fusetrain.__version__,
+        "torch": torch.__version__,
+        "machine": machines.describe(session.machine),
+        "detector": asdict(session.info.detector),
+        "pairs": {"train": pairs, "val": len(session.data.val)},
+        "batches_per_epoch": build.batches_per_epoch(session.config, pairs),
+        "slot": state.slot,
+        "epochs": session.config.train.epochs,
+    }
+
+
+def _config_text(config: Config, groups: Sequence[GroupKey]) -> str:
+    """Return config.yaml: what each LR column means, then all settings."""
+    kinds = {
+        "decay": "weights with decay",
+        "norm": "normalisation weights",
+        "bias": "biases",
+    }
+    lines = [
+        f"# lr/pg{number}: {kinds[group.kind]}{f' of {group.part}' if group.part else ''}"
+        for number, group in enumerate(groups)
+    ]
+    return "\n".join(lines) + "\n" + effective_yaml(config)
+
+
+def _refuse_changes(old: Config, new: Config) -> None:
+    """Raise if a setting changed that a resumed run must keep."""
+    before, after = old.model_dump(), new.model_dump()
+    problems = []
+    for group, values in before.items():
+        if not isinstance(values, dict):
+            values, after[group] = {"": values}, {"": after[group]}
+        for key, value in values.items():
+            name = f"{group}.{key}".rstrip(".")
+            if after[group][key] != value and name not in RESUMABLE:
+                problems.append(Problem(f"{name}: {value!r} -> {after[group][key]!r}"))
+    if problems:
+        raise ConfigError(
+            "a resumed run must keep these settings",
+            problems=problems,
+            expected=f"changes of {', '.join(RESUMABLE)} only",
+            remedy="`fusetrain train` starts a new run with other settings",
+        )
+
+
+def _extended(new: Config, old: Config, *, slot: int) -> Config:
+    """Return the config with the schedule planned anew where the number of epochs changed."""
+    if new.train.epochs == old.train.epochs:
+        return new
+    plans = replanned(
+        old.schedule.plans,
+        from_step=slot,
+        old_epochs=old.train.epochs,
+        new_epochs=new.train.epochs,
+    )
+    schedule = new.schedule.model_copy(update={"plans": plans})
+    return new.model_copy(update={"schedule": schedule})
