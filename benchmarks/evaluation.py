@@ -29,7 +29,7 @@ import numpy as np
 
 from fusetrain.results.metrics import GroundTruth, ScoredBoxes, evaluate
 
-Seconds = tuple[float, float, float, float]  # building, evaluating, mAP50-95, mAP50
+Timing = tuple[float, float, float, float]  # seconds to build and to evaluate, mAP50-95, mAP50
 
 
 def draw_boxes(
@@ -68,7 +68,7 @@ def _random_boxes(rng: np.random.Generator, count: int) -> np.ndarray[Any, np.dt
     return np.concatenate((centres - sizes / 2, centres + sizes / 2), axis=1).astype(np.float32)
 
 
-def time_ours(truth: GroundTruth, detections: ScoredBoxes, *, num_classes: int) -> Seconds:
+def time_ours(truth: GroundTruth, detections: ScoredBoxes, *, num_classes: int) -> Timing:
     start = time.perf_counter()
     metrics = evaluate(truth, detections, num_classes=num_classes)
     return 0.0, time.perf_counter() - start, metrics.map50_95, metrics.map50
@@ -76,7 +76,7 @@ def time_ours(truth: GroundTruth, detections: ScoredBoxes, *, num_classes: int) 
 
 def time_coco_tool(
     truth: GroundTruth, detections: ScoredBoxes, *, num_classes: int, coco: Any, coco_eval: Any
-) -> Seconds:
+) -> Timing:
     """Run a tool that follows the interface of pycocotools."""
     start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
@@ -145,11 +145,11 @@ def coco_tools() -> dict[str, tuple[Any, Any]]:
     return tools
 
 
-def fastest(measure: Callable[[], Seconds], *, repeat: int) -> Seconds:
+def fastest(measure: Callable[[], Timing], *, repeat: int) -> Timing:
     return min((measure() for _ in range(repeat)), key=lambda row: row[0] + row[1])
 
 
-def print_row(name: str, row: Seconds, ours: Seconds) -> None:
+def print_row(name: str, row: Timing, ours: Timing) -> None:
     build, run, map50_95, map50 = row
     difference = max(abs(map50_95 - ours[2]), abs(map50 - ours[3]))
     print(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fusetrain.schedule.options import KeyProblem
 from fusetrain.config.schema import PARTS, Config
 from fusetrain.data.image import ThermalWindow, thermal_window
-from fusetrain.data.index import DatasetIndex, count_pairs, scan_split
+from fusetrain.data.index import DatasetIndex, SplitScan, count_pairs, scan_split
 from fusetrain.data.spec import DataSpec, load_spec
 from fusetrain.detector import BACKBONES
 from fusetrain.detector.fusion import KINDS, OPERATORS
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fusetrain.engine.machine import Machine
 
 AUTO_BATCH = 16
+TRAINING_SPLITS = ("train", "val")
 
 
 @dataclass(frozen=True)
@@ -76,32 +77,48 @@ def require_data(config: Config) -> Path:
     return Path(config.data)
 
 
-def open_data(config: Config, *, window: ThermalWindow | None = None) -> TrainingData:
-    """Read the index of both splits; images are not looked at but for the thermal window.
-
-    Args:
-        config: Names the data set.
-        window: The thermal window of an earlier run; None follows the policy of the data set.
+def require_splits(spec: DataSpec) -> None:
+    """Raise unless the data set has the splits that a training needs.
 
     Raises:
-        DataError: A split is missing or has no pair.
+        DataError: A split is missing.
     """
-    spec = load_spec(require_data(config))
-    indices = {}
-    for split in ("train", "val"):
+    for split in TRAINING_SPLITS:
         if split not in spec.splits:
             raise DataError(
                 f"the data set has no {split} split",
                 where=str(spec.path),
                 expected="`train:` and `val:` in the data YAML",
             )
-        indices[split] = scan_split(spec, split).index
-        if not len(indices[split]):
+
+
+def open_data(
+    config: Config,
+    *,
+    window: ThermalWindow | None = None,
+    scans: Mapping[str, SplitScan] | None = None,
+) -> TrainingData:
+    """Read the index of both splits; images are not looked at but for the thermal window.
+
+    Args:
+        config: Names the data set.
+        window: The thermal window of an earlier run; None follows the policy of the data set.
+        scans: Scans of both splits, where an audit has made them.
+
+    Raises:
+        DataError: A split is missing or has no pair.
+    """
+    spec = load_spec(require_data(config))
+    require_splits(spec)
+    if scans is None:
+        scans = {split: scan_split(spec, split) for split in TRAINING_SPLITS}
+    for split in TRAINING_SPLITS:
+        if not len(scans[split].index):
             raise DataError(f"the {split} split has no pair", where=str(spec.path))
-    train = indices["train"]
+    train = scans["train"].index
     if window is None:
         window = thermal_window(spec.thermal, [train.ir_path(row) for row in range(len(train))])
-    return TrainingData(spec, train, indices["val"], window)
+    return TrainingData(spec, train, scans["val"].index, window)
 
 
 def plan_from_config(config: Config, *, steps_per_epoch: int | None = None) -> SchedulePlan:

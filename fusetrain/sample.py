@@ -71,6 +71,19 @@ class Batch:
     def __len__(self) -> int:
         return self.pixels.shape[0]
 
+    def blank(self) -> Batch:
+        """Return one black pair without boxes, for a rank that a short batch leaves without any."""
+        height, width = self.pixels.shape[1:3]
+        return Batch(
+            pixels=self.pixels.new_zeros(1, height, width, 4),
+            boxes_xyxy_px=self.boxes_xyxy_px.new_zeros(1, 0, 4),
+            classes=self.classes.new_zeros(1, 0),
+            is_box=self.is_box.new_zeros(1, 0),
+            sample_ids=self.sample_ids.new_zeros(1),
+            canvas_from_original=self.canvas_from_original.new_ones(1, 4),
+            original_sizes_hw=self.original_sizes_hw.new_ones(1, 2),
+        )
+
     def to(self, device: torch.device) -> Batch:
         """Return the batch with its images and boxes on ``device``; bookkeeping stays on the CPU."""
         return Batch(

@@ -32,7 +32,7 @@ from fusetrain.engine.signals import StopFlag, stop_on_signals
 from fusetrain.engine.step import StepRunner
 from fusetrain.engine.trainer import Limits, Reporter, Trainer
 from fusetrain.engine.weights import WeightsInfo
-from fusetrain.errors import ConfigError, DataError, Problem
+from fusetrain.errors import ConfigError, DataError, Problem, StoppedError
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import GroupKey, SchedulePlan, replanned
@@ -83,6 +83,9 @@ class RunReporter(Reporter):
 
     def on_note(self, text: str) -> None:
         """Something is other than one might expect."""
+
+    def on_end(self) -> None:
+        """The run ends here, in whichever way."""
 
 
 def choose_machine(config: Config) -> Machine:
@@ -166,6 +169,11 @@ def resume(
         restore(content, session.detector, session.runner)
         if config.train.epochs > old.train.epochs:
             state.stopped_early = False
+        if state.stopped_early or state.epoch >= config.train.epochs:
+            reporter.on_note(
+                f"nothing is left to train: the run is finished after {state.epoch} epochs; "
+                "--set train.epochs=N extends it"
+            )
         return _run(session, run, state, reporter=reporter)
 
 
@@ -224,9 +232,7 @@ def fingerprint(data: TrainingData) -> str:
     return f"{data.train.fingerprint()} {data.val.fingerprint()}"
 
 
-def _replicated(
-    detector: FusionDetector, config: Config, machine: Machine
-) -> torch.nn.Module:
+def _replicated(detector: FusionDetector, config: Config, machine: Machine) -> torch.nn.Module:
     model: torch.nn.Module = detector
     if config.train.sync_bn and distributed.world_size() > 1:
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
@@ -259,10 +265,15 @@ def _run(session: Session, run: RunDir, state: TrainState, *, reporter: RunRepor
             description=session.info.to_json(),
         )
         stack.callback(keeper.close)
-        reporter.on_start(session, run, state)
         stop = stack.enter_context(stop_on_signals())
+        stack.callback(reporter.on_end)
+        reporter.on_start(session, run, state)
         trainer = _trainer(session, keeper, state, reporter=reporter, stop=stop)
-        trainer.run()
+        try:
+            trainer.run()
+        except StoppedError as error:
+            run.event("stop", slot=state.slot)
+            raise StoppedError(error.what, remedy=f"`fusetrain resume {run.path}`") from None
         if distributed.is_main():
             run.event("end", epochs=state.epoch, best_epoch=state.best_epoch)
     return run
@@ -310,7 +321,7 @@ def _context(session: Session) -> dict[str, Any]:
     """Return what a resumed run is held against."""
     return {
         "fusetrain": fusetrain.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": session.machine.threads,
         "device": session.machine.device.type,
@@ -324,13 +335,15 @@ def _context(session: Session) -> dict[str, Any]:
 def _inexact(context: dict[str, Any], machine: Machine) -> list[str]:
     """Return why the rest of a run will not be bit-equal to that of a run never stopped."""
     now = {
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": machine.threads,
         "device": machine.device.type,
         "world_size": distributed.launched_world_size(),
     }
-    changed = [f"{key} {context[key]} -> {value}" for key, value in now.items() if context[key] != value]
+    changed = [
+        f"{key} {context[key]} -> {value}" for key, value in now.items() if context[key] != value
+    ]
     if not machine.deterministic:
         changed.append("train.deterministic is off")
     return [f"resumable, but not bit-exact: {', '.join(changed)}"] if changed else []
@@ -340,7 +353,7 @@ def _start_event(session: Session, state: TrainState) -> dict[str, Any]:
     pairs = len(session.data.train)
     return {
         "fusetrain": fusetrain.__version__,
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "machine": machines.describe(session.machine),
         "detector": asdict(session.info.detector),
         "pairs": {"train": pairs, "val": len(session.data.val)},

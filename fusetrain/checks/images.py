@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -23,7 +24,7 @@ from fusetrain.data.image import SUFFIX_FORMATS, read_counts, read_header, read_
 
 MIN_SIDE_PX = 32
 FAULT_CODES = {"unreadable": "I01", "truncated": "I02", "too large": "I03"}
-NUM_SAMPLES = 20_000
+NUM_SAMPLES = 5_000
 THUMBNAIL = (64, 64)
 
 
@@ -182,9 +183,9 @@ def ends_early(data: bytes, pixels: NDArray[np.generic]) -> bool:
 
 
 def _sampled(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return about NUM_SAMPLES pixels, evenly spaced, as (N,) or (N, 3)."""
-    flat = pixels.reshape(-1, *pixels.shape[2:])
-    return flat[:: max(1, len(flat) // NUM_SAMPLES)]
+    """Return about NUM_SAMPLES pixels of an even grid, as (N,) or (N, 3)."""
+    step = max(1, math.isqrt(pixels.shape[0] * pixels.shape[1] // NUM_SAMPLES))
+    return pixels[::step, ::step].reshape(-1, *pixels.shape[2:])
 
 
 def _chroma(pixels: NDArray[np.generic]) -> float:

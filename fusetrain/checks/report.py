@@ -38,22 +38,23 @@ def to_json(report: AuditReport) -> dict[str, Any]:
     }
 
 
-def code_rows(report: AuditReport) -> list[tuple[str, str, int, str, str]]:
-    """Return level, code, count, meaning and remedy of each code found, the worst first."""
+def code_rows(report: AuditReport) -> list[tuple[str, str, int, str]]:
+    """Return level, code, count and meaning of each code found, the worst first."""
     return [
-        (level, code, len(list(group)), CODES[code].meaning, CODES[code].remedy)
+        (level, code, len(list(group)), CODES[code].meaning)
         for (level, code), group in groupby(report.findings, key=_group)
     ]
 
 
 def example_lines(report: AuditReport) -> Iterator[tuple[str, str]]:
-    """Yield the code and ``path:line: message`` of the first findings of each code."""
+    """Yield, for each code, ``path:line: message`` of its first findings and its remedy."""
     for (_, code), group in groupby(report.findings, key=_group):
         entries = list(group)
         for entry in entries[:MAX_EXAMPLES]:
             yield code, f"{_place(entry)}: {entry.message}"
         if len(entries) > MAX_EXAMPLES:
             yield code, f"… and {len(entries) - MAX_EXAMPLES} more (all of them with --json)"
+        yield code, f"next: {CODES[code].remedy}"
 
 
 def verdict_line(report: AuditReport) -> str:

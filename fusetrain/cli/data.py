@@ -70,7 +70,7 @@ def _print_report(report: AuditReport) -> None:
 
     console = stdout_console()
     if report.findings:
-        columns = ("level", "code", "count", "meaning", "remedy")
+        columns = ("level", "code", "count", "meaning")
         console.print(table(columns, code_rows(report), right=("count",)))
         console.print(table(("code", "first places"), example_lines(report)))
     console.print(verdict_line(report), markup=False)

@@ -140,11 +140,13 @@ class _Layers:
         except ConfigError as error:
             inner = error.problems or (Problem(error.what),)
             self.problems += [(keys, Problem(each.message, where)) for each in inner]
+            self._put(keys, source="--set", where=where, folder=Path())
             return
         group = self.value
-        for key in keys[:-1]:
+        for depth, key in enumerate(keys[:-1], start=1):
             if not isinstance(group.get(key), dict):
                 group[key] = {}
+                self._put(keys[:depth], source="--set", where=where, folder=Path())
             group = group[key]
         group[keys[-1]] = value
         self._origins = {old: at for old, at in self._origins.items() if old[: len(keys)] != keys}
@@ -197,7 +199,7 @@ def _assignment(text: str) -> tuple[Keys, str]:
 
 def _documents(path: Path) -> list[YamlDocument]:
     """Return the base, if the file names one, and the file."""
-    document = read_yaml(path)
+    document = read_yaml(path, remedy="`fusetrain demo demo` writes a config to start with")
     require_mapping(document, "config", expected=EXAMPLE)
     if "extends" not in document.value:
         return [document]
@@ -224,7 +226,9 @@ def _problems(layers: _Layers, checks: Sequence[Check]) -> list[tuple[Keys, Prob
     """Return the problems of the model, and those of the checks for what the model accepts."""
     found = located_problems(Config, layers.value, where=layers.where)
     try:
-        config = Config.model_validate(_without(layers.value, [keys for keys, _ in found]))
+        config = Config.model_validate(
+            _without(layers.value, [keys for keys, _ in found]), strict=True
+        )
     except ValidationError:
         return found
     for check in checks:

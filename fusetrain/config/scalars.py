@@ -1,7 +1,7 @@
 """What an unquoted word means: the scalars of YAML 1.2, a little stricter.
 
-`no`, `off`, `12:30` and dates are text, as in YAML 1.2; numbers with leading zeros are text as well,
-because the two versions of YAML read them differently.
+`no`, `off`, `12:30` and dates are text, as in YAML 1.2. Numbers with leading zeros are text as
+well, because the two versions of YAML read them differently.
 """
 
 from __future__ import annotations

@@ -33,7 +33,9 @@ class ModelSettings(Settings):
     backbone: str = Field("csp", description="Feature pyramid of one stream.")
     weights: str | None = Field(None, description="Checkpoint that fills the streams at the start.")
     partial: bool = Field(False, description="Accept weights that fill under 90 % of a backbone.")
-    base: str = Field("auto", description="Single modality under `adapter`: auto, rgb, ir or a run.")
+    base: str = Field(
+        "auto", description="Single modality under `adapter`: auto, rgb, ir or a run."
+    )
     width: Positive = Field(1.0, description="Factor on the channels of both streams.")
 
 

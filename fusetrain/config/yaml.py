@@ -51,8 +51,15 @@ class YamlDocument:
         return str(self.path)
 
 
-def read_yaml(path: Path, *, error: type[FusetrainError] = ConfigError) -> YamlDocument:
+def read_yaml(
+    path: Path, *, error: type[FusetrainError] = ConfigError, remedy: str = ""
+) -> YamlDocument:
     """Read one YAML file; an empty file has the value None.
+
+    Args:
+        path: The file.
+        error: Class of the exception, which decides the exit code.
+        remedy: What to type when there is no such file.
 
     Raises:
         FusetrainError: It is missing, no regular file, too large, not UTF-8 or not strict YAML;
@@ -64,7 +71,8 @@ def read_yaml(path: Path, *, error: type[FusetrainError] = ConfigError) -> YamlD
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as missing:
-        raise error("no such file", where=str(path), expected=_nearest_file(path)) from missing
+        expected = _nearest_file(path)
+        raise error("no such file", where=str(path), expected=expected, remedy=remedy) from missing
     except (OSError, ValueError) as failure:
         reason = failure.strerror if isinstance(failure, OSError) else failure
         raise error(f"cannot be read: {reason}", where=str(path)) from failure

@@ -14,7 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-MEMORY_SHARE = 0.5
+from fusetrain.errors import ResourceError
+
+MEMORY_SHARE = 0.4
 LOCK_SECONDS = 5.0
 CGROUP = Path("/sys/fs/cgroup")
 # Columns of the table of contents.
@@ -37,6 +39,8 @@ class PairCache:
     def __init__(self, num_pairs: int, capacity_bytes: int) -> None:
         self.capacity_bytes = capacity_bytes
         self._lock = multiprocessing.Lock()
+        self._is_stuck = False
+        self.lock_seconds = LOCK_SECONDS
         contents = mmap.mmap(-1, max(1, num_pairs) * 7 * 8 + 8)
         self._used_bytes = np.frombuffer(contents, np.int64, 1)
         self._contents = np.frombuffer(contents, np.int64, num_pairs * 7, 8).reshape(num_pairs, 7)
@@ -83,7 +87,8 @@ class PairCache:
         if number >= len(self._contents) or self._contents[number, IS_FILLED]:
             return None
         # A worker killed while it held the lock must not stop the others.
-        if not self._lock.acquire(timeout=LOCK_SECONDS):
+        if self._is_stuck or not self._lock.acquire(timeout=self.lock_seconds):
+            self._is_stuck = True
             return None
         try:
             start = self.used_bytes
@@ -99,9 +104,22 @@ class PairCache:
 
 
 def cache_for(num_pairs: int, long_side: int) -> PairCache:
-    """Return an empty cache for pairs of ``long_side`` px, of at most half the free memory."""
+    """Return an empty cache for pairs of ``long_side`` px, in at most MEMORY_SHARE of free memory.
+
+    Pairs that do not fit are read from their files each time.
+
+    Raises:
+        ResourceError: The system does not even promise that memory.
+    """
     at_most = num_pairs * long_side * long_side * 4
-    return PairCache(num_pairs, min(at_most, int(MEMORY_SHARE * free_memory_bytes())))
+    capacity_bytes = min(at_most, int(MEMORY_SHARE * free_memory_bytes()))
+    try:
+        return PairCache(num_pairs, capacity_bytes)
+    except (OSError, OverflowError) as error:
+        raise ResourceError(
+            f"no memory for a cache of {num_pairs} pairs ({capacity_bytes / 1e9:.1f} GB): {error}",
+            remedy="set `train.cache: none`",
+        ) from error
 
 
 def free_memory_bytes() -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -261,13 +261,17 @@ class ValDataset:
     def __len__(self) -> int:
         return len(self.index)
 
-    def canvas_hw(self, row: int) -> Size:
-        """Return the canvas of a pair from the header of its RGB image.
+    @cached_property
+    def canvases_hw(self) -> tuple[Size, ...]:
+        """Return the canvas of each pair, from the headers of the RGB images.
 
         Raises:
-            ImageError: The file is unreadable.
+            ImageError: A file is unreadable.
         """
-        return letterbox_size(read_header(self.index.rgb_path(row)).size_hw, self.imgsz)
+        return tuple(
+            letterbox_size(read_header(self.index.rgb_path(row)).size_hw, self.imgsz)
+            for row in range(len(self))
+        )
 
     def __getitem__(self, row: int) -> PairedSample:
         content, original_hw = self._reader.read(row)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +128,7 @@ def train_batches(
     world_size: int = 1,
     close_mosaic: bool = False,
     pin_memory: bool = False,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield the training batches of one epoch, from ``first_batch`` on.
 
     Args:
@@ -163,7 +164,7 @@ def val_batches(
     rank: int = 0,
     world_size: int = 1,
     pin_memory: bool = False,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield every pair once, in batches of pairs whose canvases have one size.
 
     The canvas of a pair follows from its own size alone, so results depend neither on the batch
@@ -182,8 +183,8 @@ def val_batches(
         ImageError: An image cannot be read.
     """
     rows_by_canvas: dict[tuple[int, int], list[int]] = {}
-    for row in range(len(dataset)):
-        rows_by_canvas.setdefault(dataset.canvas_hw(row), []).append(row)
+    for row, canvas_hw in enumerate(dataset.canvases_hw):
+        rows_by_canvas.setdefault(canvas_hw, []).append(row)
     keys = [
         rows[start : start + batch]
         for _, rows in sorted(rows_by_canvas.items())
@@ -239,16 +240,17 @@ class _Batches:
 
 def _iterate(
     source: _Batches, *, workers: int, slot_bytes: int, pin_memory: bool
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     if workers and not can_fork():
         warnings.warn("loader workers need Linux; reading in this process", stacklevel=2)
         workers = 0
-    results: Iterator[Batch | FusetrainError]
+    results: Generator[Batch | FusetrainError, None, None]
     if workers:
         results = read_ahead(source, workers=workers, slot_bytes=slot_bytes, pin_memory=pin_memory)
     else:
         results = read_here(source, pin_memory=pin_memory)
-    for result in results:
-        if isinstance(result, FusetrainError):
-            raise result
-        yield result
+    with closing(results):  # workers end now, not when a traceback lets go of them
+        for result in results:
+            if isinstance(result, FusetrainError):
+                raise result
+            yield result

@@ -6,6 +6,7 @@ This file looks at names only: no pixels, no labels, no file system.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,9 +123,17 @@ def _by_key(paths: Iterable[str], folder: str) -> dict[str, list[str]]:
 
 def _orphans(own: Mapping[str, str], others: Mapping[str, str]) -> tuple[Orphan, ...]:
     """Return the orphans by key, the first of them with the nearest orphan of the other side."""
-    candidates = sorted(others)[:MAX_HINT_CANDIDATES]
+    candidates: dict[tuple[int, ...], list[str]] = {}
+    for key in sorted(others)[:MAX_HINT_CANDIDATES]:
+        candidates.setdefault(_numbers(key), []).append(key)
     orphans = []
     for rank, key in enumerate(sorted(own)):
-        near = get_close_matches(key, candidates, n=1, cutoff=0.75) if rank < MAX_HINTS else []
+        # Names that differ in a number are other frames, however similar they look.
+        similar = candidates.get(_numbers(key), []) if rank < MAX_HINTS else []
+        near = get_close_matches(key, similar, n=1)
         orphans.append(Orphan(own[key], others[near[0]] if near else ""))
     return tuple(orphans)
+
+
+def _numbers(key: str) -> tuple[int, ...]:
+    return tuple(int(digits[-18:]) for digits in re.findall("[0-9]+", key))

@@ -25,7 +25,8 @@ def resize(pixels: NDArray[np.uint8], size_hw: Size) -> NDArray[np.uint8]:
     """Return (H, W, C) pixels in another size: bilinear, with antialiasing when it shrinks."""
     if pixels.shape[:2] == size_hw:
         return pixels
-    planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    # Writeable, because torch warns of memory that is not.
+    planes = torch.from_numpy(np.require(pixels, requirements=("C", "W"))).permute(2, 0, 1)[None]
     resized = interpolate(planes, size=size_hw, mode="bilinear", antialias=True)
     return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
 
@@ -136,7 +137,9 @@ def _turned(
     to_canvas = np.array([[1.0, 0.0, left], [0.0, 1.0, top], [0.0, 0.0, 1.0]])
     tile_from_window = (to_tile @ inverse @ to_canvas)[:2].ravel()
     # CMYK is the four-channel mode that Pillow moves channel by channel, without premultiplying.
-    image = Image.frombuffer("CMYK", (width, height), np.ascontiguousarray(tile), "raw", "CMYK")
+    image = Image.frombuffer(
+        "CMYK", (width, height), np.ascontiguousarray(tile), "raw", "CMYK", 0, 1
+    )
     window_h, window_w = placement.window_size_hw
     turned = image.transform(
         (window_w, window_h),

@@ -6,13 +6,16 @@ the iteration ends, however it ends. What a batch holds is the business of `load
 
 from __future__ import annotations
 
+import atexit
 import mmap
 import multiprocessing
 import os
 import signal
 import sys
+import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
@@ -27,8 +30,9 @@ from fusetrain.sample import Batch
 PREFETCH = 2
 SILENT_SECONDS = 120.0
 ORPHAN_SECONDS = 2.0
-LEAVE_SECONDS = 2.0
+LEAVE_SECONDS = 1.0
 MAX_RESTARTS = 3
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def can_fork() -> bool:
 
 def read_here(
     source: BatchSource, *, pin_memory: bool, first: int = 0
-) -> Iterator[Batch | FusetrainError]:
+) -> Generator[Batch | FusetrainError, None, None]:
     """Yield the batches of a source in order, from the ``first`` on, read in this process."""
     for number in range(first, len(source)):
         result = source.read(number)
@@ -80,7 +84,7 @@ def read_here(
 
 def read_ahead(
     source: BatchSource, *, workers: int, slot_bytes: int, pin_memory: bool
-) -> Iterator[Batch | FusetrainError]:
+) -> Generator[Batch | FusetrainError, None, None]:
     """Yield all batches of a source in order, computed by forked workers.
 
     A worker that dies, or that is silent for SILENT_SECONDS, is replaced and does its batches
@@ -95,16 +99,17 @@ def read_ahead(
     Raises:
         DataError: Workers were lost twice at one sample, so this process must not try it.
     """
-    crew = [_Worker(source, slot_bytes) for _ in range(min(workers, len(source)))]
-    ahead = PREFETCH * len(crew)
+    crew: list[_Worker] = []
     losses: list[str] = []
     try:
+        crew += (_Worker(source, slot_bytes) for _ in range(min(workers, len(source))))
+        ahead = PREFETCH * len(crew)
         for number in range(min(ahead, len(source))):
             crew[number % len(crew)].ask(number)
         for number in range(len(source)):
             worker = crew[number % len(crew)]
             while not worker.is_ready():
-                _report(losses, source.name(number, worker.reached(number)), worker.fault())
+                _report(losses, source.name(number, worker.reached()), worker.fault())
                 if len(losses) > MAX_RESTARTS:
                     yield from read_here(source, pin_memory=pin_memory, first=number)
                     return
@@ -113,6 +118,8 @@ def read_ahead(
             if number + ahead < len(source):
                 worker.ask(number + ahead)
     finally:
+        for worker in crew:
+            worker.dismiss()
         for worker in crew:
             worker.end()
 
@@ -140,6 +147,8 @@ class _Worker:
         self._slots = [Slot.allocate(slot_bytes) for _ in range(PREFETCH)]
         self._asked: list[int] = []
         self._turn = 0
+        self._answer: Any = None
+        self._is_silent = False
         self._start()
 
     def _start(self) -> None:
@@ -151,65 +160,90 @@ class _Worker:
         with warnings.catch_warnings():
             # From 3.12 on Python warns of every fork beside threads; workers use none of them.
             warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
-            self._process.start()
+            # Blocked until the worker ignores them: a signal may come before its first line.
+            kept = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+            try:
+                self._process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, kept)
         theirs.close()
+        # Should the iteration never be closed: multiprocessing would wait for it at exit forever.
+        atexit.register(self._process.kill)
 
     def ask(self, number: int) -> None:
         """Order a batch; at most PREFETCH may be on order."""
         slot = (self._turn + len(self._asked)) % PREFETCH
+        self._slots[slot].reached[0] = 0
         self._asked.append(number)
-        try:
+        with suppress(OSError):  # it is dead, which is_ready() finds out
             self._pipe.send((number, slot))
-        except OSError:
-            pass  # it is dead, which is_ready() finds out
 
     def is_ready(self) -> bool:
         """Wait for the oldest order; return False when the worker is dead or silent."""
-        wait([self._pipe, self._process.sentinel], timeout=SILENT_SECONDS)
-        try:
-            return self._pipe.poll()
-        except OSError:
+        self._is_silent = not wait([self._pipe, self._process.sentinel], timeout=SILENT_SECONDS)
+        if self._is_silent:
             return False
+        try:
+            self._answer = self._pipe.recv() if self._pipe.poll() else None
+        except (EOFError, OSError):
+            self._answer = None
+        return self._answer is not None
 
     def take(self, *, pin_memory: bool) -> Batch | FusetrainError:
-        """Return the oldest order as a copy; its slot is free again."""
-        answer = self._pipe.recv()
+        """Return a copy of the oldest order, once it is ready; its slot is free again.
+
+        Raises:
+            RuntimeError: Reading it failed through a fault of our own.
+        """
         slot = self._slots[self._turn]
         self._asked.pop(0)
         self._turn = (self._turn + 1) % PREFETCH
-        return answer if isinstance(answer, FusetrainError) else _unpack(answer, slot, pin_memory)
+        if isinstance(self._answer, str):
+            raise RuntimeError(f"a loader worker failed:\n{self._answer}")
+        if isinstance(self._answer, FusetrainError):
+            return self._answer
+        return _unpack(self._answer, slot, pin_memory=pin_memory)
 
-    def reached(self, number: int) -> int:
-        """Return the position of the sample at which the worker is, or was lost."""
+    def reached(self) -> int:
+        """Return the position in its oldest order of the sample at which the worker is."""
         return int(self._slots[self._turn].reached[0])
 
     def fault(self) -> str:
         """Return what is wrong with a worker that is not ready."""
-        if self._process.is_alive():
+        if self._is_silent:
             return f"was silent for {SILENT_SECONDS:g} s"
+        self._process.join(LEAVE_SECONDS)
         return f"ended with code {self._process.exitcode}"
 
     def restart(self) -> None:
         """Replace the process and order again what it owes."""
+        self.dismiss()
         self.end()
         owed, self._asked = self._asked, []
         self._start()
         for number in owed:
             self.ask(number)
 
-    def end(self) -> None:
-        """Let the process leave, or kill it, since it ignores SIGTERM and may hang in a read."""
+    def dismiss(self) -> None:
+        """Ask the process to leave."""
+        with suppress(OSError):
+            self._pipe.send(None)
         self._pipe.close()
+
+    def end(self) -> None:
+        """Wait a moment, then kill the process: it ignores SIGTERM and may hang in a read."""
         self._process.join(LEAVE_SECONDS)
         if self._process.is_alive():
             self._process.kill()
         self._process.join()
+        atexit.unregister(self._process.kill)
 
 
 def _work(pipe: Connection[Any, Any], source: BatchSource, slots: list[Slot], parent: int) -> None:
     """Answer orders until the pipe is closed or the main process is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for stop in STOP_SIGNALS:
+        signal.signal(stop, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     torch.set_num_threads(1)
     try:
         while True:
@@ -217,11 +251,22 @@ def _work(pipe: Connection[Any, Any], source: BatchSource, slots: list[Slot], pa
             while not pipe.poll(ORPHAN_SECONDS):
                 if os.getppid() != parent:
                     return
-            number, slot = pipe.recv()
-            answer = source.read(number, slots[slot])
-            pipe.send(answer if isinstance(answer, FusetrainError) else _pack(answer))
+            order = pipe.recv()
+            if order is None:
+                return
+            number, slot = order
+            pipe.send(_answer(source, number, slots[slot]))
     except (EOFError, OSError):
         return
+
+
+def _answer(source: BatchSource, number: int, slot: Slot) -> dict[str, Any] | FusetrainError | str:
+    """Return a packed batch, what a user can mend, or the traceback of our own fault."""
+    try:
+        result = source.read(number, slot)
+    except Exception:
+        return traceback.format_exc()
+    return result if isinstance(result, FusetrainError) else _pack(result)
 
 
 def _pack(batch: Batch) -> dict[str, Any]:
@@ -230,7 +275,7 @@ def _pack(batch: Batch) -> dict[str, Any]:
     return {**packed, "pixels": tuple(batch.pixels.shape)}
 
 
-def _unpack(packed: dict[str, Any], slot: Slot, pin_memory: bool) -> Batch:
+def _unpack(packed: dict[str, Any], slot: Slot, *, pin_memory: bool) -> Batch:
     shape = packed.pop("pixels")
     pixels = torch.from_numpy(slot.pixels[: int(np.prod(shape))].reshape(shape))
     rest = {name: torch.from_numpy(array) for name, array in packed.items()}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from fusetrain.detector.layers import ConvBnAct, CspStage, PyramidPooling
+
 STRIDES_PX = (8, 16, 32)
 
 

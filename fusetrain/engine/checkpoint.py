@@ -12,10 +12,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pickle
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
@@ -81,7 +83,8 @@ class TrainState:
 
 
 def pack(content: dict[str, Any]) -> bytes:
-    """Return the bytes of a checkpoint file that holds tensors and JSON types."""
+    """Return the bytes of a checkpoint file that holds tensors and JSON types, nothing else."""
+    _require_plain(content)
     buffer = io.BytesIO()
     torch.save(content, buffer)
     payload = buffer.getbuffer()
@@ -92,15 +95,31 @@ def unpack(data: bytes, name: str) -> dict[str, Any]:
     """Return what `pack` packed.
 
     Raises:
-        RunError: The bytes are not a checkpoint, or not the ones that were written.
+        RunError: The bytes are not a checkpoint, not the ones that were written, or hold more than
+            tensors and JSON types.
     """
     if problem := _damage(data):
         raise RunError(f"{name}: {problem}")
     payload = memoryview(data)[len(MAGIC) + _DIGEST_BYTES :]
-    content: dict[str, Any] = torch.load(
-        io.BytesIO(payload), map_location="cpu", weights_only=True
-    )
+    try:
+        content: dict[str, Any] = torch.load(
+            io.BytesIO(payload), map_location="cpu", weights_only=True
+        )
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise RunError(f"{name}: refused, it holds more than tensors and plain values") from error
     return content
+
+
+def _require_plain(value: object) -> None:
+    if isinstance(value, dict):
+        for item in value.values():
+            _require_plain(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _require_plain(item)
+    else:
+        plain = (torch.Tensor, str, int, float, bool, NoneType)
+        assert type(value) in plain, f"{type(value)} has no place in a checkpoint"
 
 
 def _damage(data: bytes) -> str | None:

@@ -120,9 +120,7 @@ def describe(machine: Machine) -> str:
     """Return one line for people: where and how the detector runs."""
     precision = machine.precision or "fp32"
     layout = "channels_last" if machine.channels_last else "contiguous"
-    name = (
-        torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else "CPU"
-    )
+    name = torch.cuda.get_device_name(machine.device) if machine.device.type == "cuda" else "CPU"
     exact = ", bit-equal reruns" if machine.deterministic else ""
     return (
         f"{name} ({machine.device}), {precision}, {layout}, {machine.threads} threads, "

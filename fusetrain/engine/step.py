@@ -47,9 +47,7 @@ class StepRunner:
         self.average = average
         self.machine = machine
         self.clip_norm = clip_norm if clip_norm > 0 else float("inf")
-        self.scaler = torch.amp.GradScaler(
-            machine.device.type, enabled=machine.precision == "fp16"
-        )
+        self.scaler = torch.amp.GradScaler(machine.device.type, enabled=machine.precision == "fp16")
         self._parameters = [
             parameter for group in optimizer.param_groups for parameter in group["params"]
         ]
@@ -86,12 +84,13 @@ class StepRunner:
         return 0 if pending is None else int(pending.item() > 0)
 
     def _backward(self, batch: Batch, *, share: float) -> Tensor:
-        batch = batch.to(self.machine.device)
+        pairs = len(batch)
+        batch = (batch if pairs else batch.blank()).to(self.machine.device)
         with self.machine.autocast():
             predictions = self.model(*images(batch, self.machine))
         terms = self.loss(predictions, batch)
-        self.scaler.scale(terms.total * share).backward()
-        return torch.cat((terms.items.double(), terms.items.new_ones(1))) * len(batch)
+        self.scaler.scale(terms.total * (share if pairs else 0.0)).backward()
+        return torch.cat((terms.items.double(), terms.items.new_ones(1))) * pairs
 
     def _apply_gradients(self) -> Tensor:
         """Clip and step; return () float, above 0 if the step was skipped as not finite."""

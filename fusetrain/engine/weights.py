@@ -63,7 +63,9 @@ class WeightsInfo:
                 window=ThermalWindow(**values["thermal"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"the description of the weights is of another version: {error}") from error
+            raise RunError(
+                f"the description of the weights is of another version: {error}"
+            ) from error
 
 
 def weights_file(path: Path) -> Path:

@@ -28,7 +28,7 @@ from fusetrain.results.overlaps import (
 )
 
 IOU_THRESHOLDS: Floats = np.linspace(0.5, 0.95, 10)
-ANY_AREA_PX = (0.0, 1e10)
+ANY_AREA_PX = (0.0, 1e10)  # what the reference calls "all"
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from fusetrain.config.schema import PARTS, PlanChange, ScheduleSettings, WarmupSettings
+from fusetrain.config.schema import PARTS, Part, PlanChange, ScheduleSettings, WarmupSettings
 from fusetrain.schedule import SCHEDULES
 from fusetrain.schedule.curves import blend
 from fusetrain.schedule.options import KeyProblem, curve_problems, warmup_lengths
@@ -122,7 +122,7 @@ def make_plan(
     accumulate: int,
     momentum: float,
     parts: Sequence[str],
-    part_scales: Mapping[str, float],
+    part_scales: Mapping[Part, float] | Mapping[str, float],
 ) -> SchedulePlan:
     """Plan the schedule of a run.
 
@@ -151,9 +151,8 @@ def make_plan(
         for change in changes
     )
     ordered = sorted(parts, key=lambda part: PARTS.index(part) if part in PARTS else len(PARTS))
-    per_part = {
-        part: (part_scales.get(part, 1.0), wanted.get(part, wanted[None])) for part in ordered
-    }
+    scale_of = {str(part): scale for part, scale in part_scales.items()}
+    per_part = {part: (scale_of.get(part, 1.0), wanted.get(part, wanted[None])) for part in ordered}
     groups, scales = _groups(per_part, common_warmup=wanted[None])
     return SchedulePlan(
         total_steps=epochs * steps_per_epoch,
@@ -161,7 +160,7 @@ def make_plan(
         epochs=epochs,
         lr0=lr0,
         warmup_steps=stretches[-1].shapes[None].ramp.steps,
-        notes=tuple(_notes(stretches[-1], wanted, ordered, part_scales)),
+        notes=tuple(_notes(stretches[-1], wanted, ordered, scale_of)),
         groups=groups,
         scales=scales,
         bias_lr=warmup.bias_lr,
@@ -216,11 +215,14 @@ def _notes(
     parts: Sequence[str],
     part_scales: Mapping[str, float],
 ) -> list[str]:
-    total_steps = stretch.shapes[None].total_steps
+    common = stretch.shapes[None]
+    reason = {
+        "shift": "so that one step runs at lr0 and the last at the end of the curve",
+        "overlap": "so that two steps are left without it",
+    }[common.compose]
     notes = [
         f"the warmup{f' of {part}' if part else ''} is cut from {steps} to "
-        f"{stretch.shapes[part].ramp.steps} of {total_steps} steps, so that one step runs at lr0 "
-        "and the last at the end of the curve"
+        f"{stretch.shapes[part].ramp.steps} of {common.total_steps} steps, {reason}"
         for part, steps in wanted.items()
         if stretch.shapes[part].ramp.steps < steps and (part is None or part in parts)
     ]

@@ -52,14 +52,6 @@ class Scheduler:
                 _write_momentum(group, momentum)
         return [group["lr"] for group in self.optimizer.param_groups]
 
-    def row(self, step: int) -> tuple[float, ...]:
-        """Return what `results.csv` logs of a step, in the order of the plan's columns.
-
-        `lr0` is the planned rate, `lr/pgK` the one really used, and so times `lr_scale`.
-        """
-        lr0, *used = self.plan.row(step)
-        return (lr0, *(lr * self.lr_scale for lr in used))
-
 
 def _write_momentum(group: dict[str, Any], momentum: float) -> None:
     if "betas" in group:

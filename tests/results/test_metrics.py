@@ -230,11 +230,11 @@ class TestAgainstPycocotools:
     def test_equal_where_rounding_decides_whether_the_threshold_is_reached(
         self, dtype: type[np.floating]
     ) -> None:
-        left = np.linspace(0.1, 700.3, 500)
-        width = 1 / 3 + np.linspace(0, 50, 500)
-        real = np.stack((left, left, left + width, left + width), axis=1)
+        left = np.linspace(-50, 700, 500)
+        right = np.linspace(0.1, 790, 500)
+        real = np.stack((left, left, right, right), axis=1)
         found = real.copy()
-        found[:, 2] = left + width / 2  # IoU is 0.5, give or take the last bit
+        found[:, 0] = (left + right) / 2  # IoU is 0.5, give or take the last bit
         ids, zeros = np.arange(500), np.zeros(500, np.int64)
         truth = GroundTruth(ids, real.astype(dtype), zeros)
         detections = ScoredBoxes(ids, found.astype(dtype), np.linspace(0, 1, 500), zeros)

@@ -12,18 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Float32 = NDArray[np.float32]
-Colour = tuple[int, int, int]
+from fusetrain.data.scenes.surface import INK_MODE, Colour, Float32, ink, read_ink
+
 Points = tuple[tuple[float, float], ...]
 Silhouette = list[tuple[str, Points]]
 Look = Mapping[str, tuple[Colour, float]]
 
 SUPERSAMPLE = 3
-KELVIN_STEPS = 6.0
-ZERO_KELVIN_LEVEL = 128
 OPAQUE = 0.5
 
 
@@ -32,7 +29,7 @@ class Sprite:
     """One object as it is pasted onto a scene.
 
     Attributes:
-        colour: Visible colour times coverage, (h, w, 3), 0 to 1.
+        colour: Visible colour times coverage, (3, h, w), 0 to 1.
         warmth: Temperature above the surroundings in K, times coverage, (h, w).
         coverage: Share of each pixel that the object fills, (h, w), 0 to 1.
     """
@@ -59,7 +56,10 @@ def person(rng: Generator) -> Silhouette:
     swing = float(rng.uniform(0.0, 0.05))
     left, right = 0.5 - stride, 0.5 + stride
     return [
-        ("shoes", ((left - 0.10, 0.94), (left + 0.14, 0.94), (left + 0.17, 1.0), (left - 0.1, 1.0))),
+        (
+            "shoes",
+            ((left - 0.10, 0.94), (left + 0.14, 0.94), (left + 0.17, 1.0), (left - 0.1, 1.0)),
+        ),
         (
             "shoes",
             ((right - 0.10, 0.94), (right + 0.14, 0.94), (right + 0.17, 1.0), (right - 0.1, 1.0)),
@@ -77,7 +77,10 @@ def person(rng: Generator) -> Silhouette:
         ("skin", ((0.05 - swing, 0.50), (0.20 - swing, 0.565))),
         ("skin", ((0.80 + swing, 0.50), (0.95 + swing, 0.565))),
         ("skin", ((0.43, 0.12), (0.57, 0.12), (0.57, 0.19), (0.43, 0.19))),
-        ("top", ((0.24, 0.18), (0.40, 0.16), (0.60, 0.16), (0.76, 0.18), (0.71, 0.54), (0.29, 0.54))),
+        (
+            "top",
+            ((0.24, 0.18), (0.40, 0.16), (0.60, 0.16), (0.76, 0.18), (0.71, 0.54), (0.29, 0.54)),
+        ),
         ("skin", ((0.35, 0.0), (0.65, 0.15))),
         ("hair", ((0.35, 0.06), (0.38, 0.01), (0.50, 0.0), (0.62, 0.01), (0.65, 0.06))),
     ]
@@ -94,14 +97,25 @@ def car(rng: Generator) -> Silhouette:
         ("tyre", ((0.71, 0.58), (0.89, 1.0))),
         (
             "body",
-            ((0.0, 0.86), (0.0, 0.50), (0.03, belt), (0.74, belt), (0.96, 0.52), (1.0, 0.62), (1.0, 0.86)),
+            (
+                (0.0, 0.86),
+                (0.0, 0.50),
+                (0.03, belt),
+                (0.74, belt),
+                (0.96, 0.52),
+                (1.0, 0.62),
+                (1.0, 0.86),
+            ),
         ),
         ("body", ((rear, belt), (rear + 0.09, roof), (front, roof), (front + 0.17, belt))),
         (
             "glass",
             ((rear + 0.05, 0.38), (rear + 0.11, roof + 0.08), (0.37, roof + 0.08), (0.37, 0.38)),
         ),
-        ("glass", ((0.40, 0.38), (0.40, roof + 0.08), (front - 0.02, roof + 0.08), (front + 0.10, 0.38))),
+        (
+            "glass",
+            ((0.40, 0.38), (0.40, roof + 0.08), (front - 0.02, roof + 0.08), (front + 0.10, 0.38)),
+        ),
         ("bonnet", ((0.72, belt), (0.96, 0.52), (0.98, 0.64), (0.72, 0.66))),
         ("tyre", ((0.12, 0.60), (0.28, 0.98))),
         ("tyre", ((0.72, 0.60), (0.88, 0.98))),
@@ -128,7 +142,10 @@ def animal(rng: Generator) -> Silhouette:
         ("fur", ((0.55, 0.28), (0.84, 0.70))),
         ("fur", ((0.62, 0.34), (0.72, 0.12 + head), (0.86, 0.20 + head), (0.82, 0.46))),
         ("face", ((0.70, 0.06 + head), (0.90, 0.32 + head))),
-        ("face", ((0.84, 0.15 + head), (0.99, 0.18 + head), (1.0, 0.28 + head), (0.84, 0.31 + head))),
+        (
+            "face",
+            ((0.84, 0.15 + head), (0.99, 0.18 + head), (1.0, 0.28 + head), (0.84, 0.31 + head)),
+        ),
         ("face", ((0.72, 0.12 + head), (0.74, head), (0.82, 0.09 + head))),
     ]
 
@@ -139,7 +156,14 @@ def rock(rng: Generator) -> Silhouette:
     return [
         (
             "stone",
-            ((0.0, 1.0), (0.08, 0.45), (0.34 + lean, 0.06), (0.68 + lean, 0.0), (0.94, 0.40), (1.0, 1.0)),
+            (
+                (0.0, 1.0),
+                (0.08, 0.45),
+                (0.34 + lean, 0.06),
+                (0.68 + lean, 0.0),
+                (0.94, 0.40),
+                (1.0, 1.0),
+            ),
         ),
         ("shade", ((0.06, 1.0), (0.30, 0.62), (0.62 + lean, 0.55), (0.96, 1.0))),
     ]
@@ -165,7 +189,7 @@ def bush(rng: Generator) -> Silhouette:
 
 
 def poster(rng: Generator) -> Silhouette:
-    """Return a framed board with a person painted on it: only the visible image shows the person."""
+    """Return a framed board with a person painted on it, whom only the visible image shows."""
     painted: Silhouette = [
         (material, tuple((0.22 + 0.56 * x, 0.10 + 0.72 * y) for x, y in points))
         for material, points in person(rng)
@@ -192,26 +216,21 @@ def render(
         sun: Side the light comes from, -1 (left) to 1 (right); its size is the shading's depth.
     """
     height, width = size_hw[0] * SUPERSAMPLE, size_hw[1] * SUPERSAMPLE
-    # Four channels without an alpha rule of Pillow's own: red, green, blue, temperature.
-    surface = Image.new("CMYK", (width, height))
+    surface = Image.new(INK_MODE, (width, height))
     mask = Image.new("L", (width, height))
     brush, mask_brush = ImageDraw.Draw(surface), ImageDraw.Draw(mask)
     for material, points in silhouette:
-        colour, warmth = look[material]
-        level = round(ZERO_KELVIN_LEVEL + KELVIN_STEPS * warmth)
         outline = [
             ((1.0 - x if mirrored else x) * (width - 1), y * (height - 1)) for x, y in points
         ]
-        _draw_part(brush, outline, fill=(*colour, level))
+        _draw_part(brush, outline, fill=ink(*look[material]))
         _draw_part(mask_brush, outline, fill=255)
-    values = np.asarray(surface.reduce(SUPERSAMPLE), dtype=np.float32)
     coverage = np.asarray(mask.reduce(SUPERSAMPLE), dtype=np.float32) / 255.0
+    colour, warmth = read_ink(surface, supersample=SUPERSAMPLE, coverage=coverage)
     across = np.linspace(-sun, sun, size_hw[1], dtype=np.float32) * 0.22
     down = np.linspace(1.08, 0.80, size_hw[0], dtype=np.float32)
     shading = down[:, None] * (1.0 + across[None, :])
-    colour_covered = np.clip(values[..., :3] / 255.0 * shading[..., None], 0.0, 1.0)
-    warmth_covered = (values[..., 3] - ZERO_KELVIN_LEVEL * coverage) / KELVIN_STEPS
-    return Sprite(colour_covered, warmth_covered, coverage)
+    return Sprite(np.clip(colour * shading, 0.0, 1.0), warmth, coverage)
 
 
 def _draw_part(

@@ -7,43 +7,30 @@ Shape legend: HEIGHT x WIDTH pixels of a scene.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-Float32 = NDArray[np.float32]
-Colour = tuple[int, int, int]
+from fusetrain.data.scenes.kinds import Climate
+from fusetrain.data.scenes.surface import (
+    HEIGHT,
+    INK_MODE,
+    KELVIN_STEPS,
+    WIDTH,
+    ZERO_KELVIN_LEVEL,
+    Colour,
+    Float32,
+    ink,
+    noise,
+    read_ink,
+)
 
-HEIGHT, WIDTH = 256, 320
 SUPERSAMPLE = 2
-KELVIN_STEPS = 6.0
-ZERO_KELVIN_LEVEL = 128
 WALLS: tuple[Colour, ...] = ((150, 105, 88), (165, 158, 148), (122, 124, 132), (186, 172, 142))
 GROUNDS: tuple[Colour, ...] = ((104, 122, 70), (124, 116, 84), (92, 112, 62), (132, 124, 104))
 CROWNS: tuple[Colour, ...] = ((52, 84, 44), (64, 92, 46), (46, 72, 48))
-
-
-@dataclass(frozen=True)
-class Climate:
-    """What the hour of the day does to the empty stage.
-
-    Attributes:
-        sky_top: Colour of the sky at the upper edge, 0 to 255.
-        sky_low: Colour of the sky at the horizon.
-        road: Temperature of asphalt above the open ground, K.
-        wall: Temperature of walls above the open ground, K.
-        texture: Standard deviation of the ground's temperature, K.
-    """
-
-    sky_top: Colour
-    sky_low: Colour
-    road: float
-    wall: float
-    texture: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +38,7 @@ class Backdrop:
     """A stage without objects.
 
     Attributes:
-        colour: Visible colour in full light, (HEIGHT, WIDTH, 3), 0 to 1.
+        colour: Visible colour in full light, (3, HEIGHT, WIDTH), 0 to 1.
         kelvin: Temperature above the open ground, (HEIGHT, WIDTH), K.
         horizon: Row where the ground begins, px.
         windows: Centres of windows that may be lit, (x, y) px.
@@ -75,21 +62,13 @@ def draw_backdrop(rng: Generator, climate: Climate) -> Backdrop:
     brush = _Brush(image)
     windows = _draw_skyline(rng, brush, climate=climate, horizon=horizon)
     _draw_road(rng, brush, climate=climate, horizon=horizon)
-    values = np.asarray(image.reduce(SUPERSAMPLE), dtype=np.float32)
-    colour, kelvin = values[..., :3] / 255.0, (values[..., 3] - ZERO_KELVIN_LEVEL) / KELVIN_STEPS
-    ground = np.clip((np.arange(HEIGHT, dtype=np.float32) - horizon + 30) / 30, 0, 1)[:, None]
+    colour, kelvin = read_ink(image, supersample=SUPERSAMPLE)
+    ground = np.clip((np.arange(HEIGHT, dtype=np.float32) - horizon) / 10, 0, 1)[:, None]
     patches = noise(rng, cell=40)
     grain = noise(rng, cell=10) + 0.8 * noise(rng, cell=3)
-    colour *= (1.0 + ground * (0.07 * patches + 0.07 * grain))[..., None]
+    colour *= 1.0 + ground * (0.07 * patches + 0.07 * grain)
     kelvin += climate.texture * ground * (0.6 * noise(rng, cell=28) - 0.5 * patches + 0.25 * grain)
     return Backdrop(np.clip(colour, 0.0, 1.0), kelvin, horizon, windows)
-
-
-def noise(rng: Generator, *, cell: int) -> Float32:
-    """Return smooth noise of unit scale, (HEIGHT, WIDTH), whose blobs are about ``cell`` px wide."""
-    coarse = rng.standard_normal((HEIGHT // cell + 3, WIDTH // cell + 3), dtype=np.float32)
-    smooth = Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
-    return np.asarray(smooth)
 
 
 class _Brush:
@@ -100,22 +79,19 @@ class _Brush:
 
     def polygon(self, points: list[tuple[float, float]], colour: Colour, kelvin: float) -> None:
         scaled = [(x * SUPERSAMPLE, y * SUPERSAMPLE) for x, y in points]
-        self._draw.polygon(scaled, fill=_ink(colour, kelvin))
+        self._draw.polygon(scaled, fill=ink(colour, kelvin))
 
-    def box(self, corners: tuple[float, float, float, float], colour: Colour, kelvin: float) -> None:
+    def box(
+        self, corners: tuple[float, float, float, float], colour: Colour, kelvin: float
+    ) -> None:
         x1, y1, x2, y2 = (value * SUPERSAMPLE for value in corners)
-        self._draw.rectangle((x1, y1, x2, y2), fill=_ink(colour, kelvin))
+        self._draw.rectangle((x1, y1, x2, y2), fill=ink(colour, kelvin))
 
     def ellipse(
         self, corners: tuple[float, float, float, float], colour: Colour, kelvin: float
     ) -> None:
         x1, y1, x2, y2 = (value * SUPERSAMPLE for value in corners)
-        self._draw.ellipse((x1, y1, x2, y2), fill=_ink(colour, kelvin))
-
-
-def _ink(colour: Colour, kelvin: float) -> tuple[int, int, int, int]:
-    level = min(255, max(0, round(ZERO_KELVIN_LEVEL + KELVIN_STEPS * kelvin)))
-    return (*colour, level)
+        self._draw.ellipse((x1, y1, x2, y2), fill=ink(colour, kelvin))
 
 
 def _tone(rng: Generator, colour: Colour, *, spread: float) -> Colour:
@@ -137,7 +113,7 @@ def _sky_and_ground(rng: Generator, climate: Climate, *, horizon: int) -> Image.
     earth = np.hstack([ground * (0.82 + 0.25 * below), warm])
     columns = np.where(rows < horizon, sky, earth).astype(np.uint8)
     pixels = np.repeat(columns[:, None, :], WIDTH * SUPERSAMPLE, axis=1)
-    return Image.frombytes("CMYK", (WIDTH * SUPERSAMPLE, HEIGHT * SUPERSAMPLE), pixels.tobytes())
+    return Image.frombytes(INK_MODE, (WIDTH * SUPERSAMPLE, HEIGHT * SUPERSAMPLE), pixels.tobytes())
 
 
 def _draw_skyline(

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from numpy.random import Generator
 
-from fusetrain.data.demo_shapes import Colour, Look
+from fusetrain.data.scenes.shapes import Look
+from fusetrain.data.scenes.surface import Colour
 
 CONTRAST = 58
 CLOTHES: tuple[Colour, ...] = (

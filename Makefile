@@ -1,0 +1,61 @@
+# People and the continuous integration call the same targets. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+PIP_ARGS ?=
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN := runs/fuse/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow lint type bench clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 10
+
+demo: $(RUN)/predictions/predictions.json  ## synthetic pairs, training, schedule plot, detections
+	@echo "demo: losses and rates     $(RUN)/results.csv"
+	@echo "demo: learning rate        $(RUN)/lr.png"
+	@echo "demo: detections on a pair $(RUN)/predictions"
+
+test: $(READY)  ## the tests that take some seconds each at most
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(READY)  ## the slow tests
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)  ## ruff: rules and layout
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+type: $(READY)  ## mypy, strict
+	$(BIN)/mypy
+
+bench: $(READY)  ## every measurement in benchmarks/
+	set -e; for script in benchmarks/*.py; do $(BIN)/python "$$script"; done
+
+clean:  ## remove the environment, the demo and all caches; other runs stay
+	rm -rf $(VENV) demo $(RUN) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find fusetrain tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[dev]'
+	touch $@
+
+demo/data.yaml: | $(READY)
+	$(BIN)/fusetrain demo demo
+	$(BIN)/fusetrain check-data demo/data.yaml
+
+$(RUN)/.trained: demo/data.yaml
+	if [ -e $(RUN)/weights/last.pt ]; then $(BIN)/fusetrain resume $(RUN); \
+	else $(BIN)/fusetrain train --config demo/train.yaml --name $(notdir $(RUN)); fi
+	touch $@
+
+$(RUN)/lr.png: $(RUN)/.trained
+	$(BIN)/fusetrain plot-lr $(RUN) --out $@
+
+$(RUN)/predictions/predictions.json: $(RUN)/lr.png
+	set -e; rgb=$$(ls demo/images/val/* | head -1); stem=$$(basename "$${rgb%.*}"); \
+	$(BIN)/fusetrain predict $(RUN) --rgb "$$rgb" --ir "$$(ls demo/imagesIR/val/$$stem.*)" \
+		--out $(RUN)/predictions
+	touch $@

@@ -1,0 +1,165 @@
+"""The table of all commands and the one place where errors become panels and exit codes.
+
+A command's module is imported when the command is called, so that `--help`, completion and usage
+errors stay fast. What a command does is written in its own module, never here.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from fusetrain import __version__
+from fusetrain.errors import AbortedError, FusetrainError, ResourceError, UsageError
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "demo": ("fusetrain.cli.data:demo", "Write a small synthetic RGB-IR data set."),
+    "check-data": ("fusetrain.cli.data:check_data", "Validate the pairs of a data set."),
+    "train": ("fusetrain.cli.training:train", "Train a detector."),
+    "resume": ("fusetrain.cli.training:resume", "Continue a run where it stopped."),
+    "plot-lr": ("fusetrain.cli.reports:plot_lr", "Draw a schedule, planned or as it was."),
+    "val": ("fusetrain.cli.inference:val", "Measure a trained detector."),
+    "predict": ("fusetrain.cli.inference:predict", "Detect on pairs and draw what was found."),
+    "config": ("fusetrain.cli.settings:config", "Show all settings of a config, or their schema."),
+}
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class CommandTable(TyperGroup):
+    """The commands of `COMMANDS`, imported one by one when they are needed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import one command; None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        function = getattr(import_module(module), attribute)
+        if isinstance(function, typer.Typer):
+            return get_command(function)
+        single = typer.Typer(rich_markup_mode=None, add_completion=False)
+        single.command(cmd_name)(function)
+        return get_command(single)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command that the arguments name, or fail with the nearest one."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(name, COMMANDS, n=1)
+            ctx.fail(f"no such command {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the table into the help, without importing a command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+app = typer.Typer(name="fusetrain", cls=CommandTable, rich_markup_mode=None)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fusetrain {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    show_traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where in the code an error came up.")
+    ] = False,
+) -> None:
+    """Train object detectors on aligned RGB-infrared pairs.
+
+    Example: fusetrain demo demo && fusetrain train --config demo/train.yaml
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(UsageError.exit_code)
+
+
+def main() -> None:
+    """Run the command line and end the process with its exit code."""
+    from fusetrain.cli.streams import survive_closed_pipes
+
+    survive_closed_pipes()
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; errors are printed as one panel on stderr.
+
+    Args:
+        arguments: The command line without the program; ``--traceback`` may stand anywhere in it.
+    """
+    words, show_traceback = _without_traceback_flag(arguments)
+    try:
+        code = get_command(app).main(words, prog_name="fusetrain", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        return _report(_usage_error(error), cause=None)
+    except FusetrainError as error:
+        return _report(error, cause=error if show_traceback else None)
+    except (typer.Abort, KeyboardInterrupt):
+        return AbortedError.exit_code
+    except Exception as error:
+        return _report(_unexpected(error), cause=error if show_traceback else None)
+    return code if isinstance(code, int) else 0
+
+
+def _without_traceback_flag(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Take ``--traceback`` out of the arguments before a ``--``."""
+    words = list(arguments)
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word != "--traceback"]
+    return kept + words[end:], len(kept) < end
+
+
+def _usage_error(error: typer.TyperException) -> FusetrainError:
+    """Return what Typer found wrong with the command line as one of our errors."""
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "fusetrain"
+    return UsageError(error.format_message(), remedy=f"`{command} --help`")
+
+
+def _unexpected(error: Exception) -> FusetrainError:
+    """Return a full disk, missing memory, or a bug of ours as one of our errors."""
+    if isinstance(error, MemoryError):
+        return ResourceError("the memory does not suffice")
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return ResourceError(f"the disk is full: {error}")
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return FusetrainError(
+        f"this is a bug in fusetrain: {text}",
+        remedy="the same command with --traceback shows where; please report it",
+    )
+
+
+def _report(error: FusetrainError, *, cause: Exception | None) -> int:
+    """Print the panel, and the traceback of ``cause`` where one is wanted; return the code."""
+    from fusetrain.cli.console import print_error
+
+    if cause is not None:
+        traceback.print_exception(cause)
+    print_error(error)
+    return error.exit_code

@@ -1,0 +1,94 @@
+"""What a training prints: the plan at the start, a bar for the running epoch, a line an epoch."""
+
+from __future__ import annotations
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from fusetrain import distributed
+from fusetrain.cli.console import stderr_console
+from fusetrain.engine.checkpoint import TrainState
+from fusetrain.engine.infer import Validation
+from fusetrain.engine.machine import describe
+from fusetrain.results.run_dir import RunDir
+from fusetrain.training import RunReporter, Session
+
+HEADER = "   epoch     box   cls   dfl   mAP50 mAP50-95        lr    time"
+
+
+class ConsoleReporter(RunReporter):
+    """Prints on stderr, on the main rank only."""
+
+    def __init__(self) -> None:
+        self._console = stderr_console()
+        self._epochs = 0
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._seconds = 0.0
+
+    def on_start(self, session: Session, run: RunDir, state: TrainState) -> None:
+        """Print what is trained on what."""
+        if not distributed.is_main():
+            return
+        self._epochs = session.config.train.epochs
+        self._seconds = state.seconds
+        model = session.config.model
+        params = sum(parameter.numel() for parameter in session.detector.parameters())
+        lines = [
+            f"run: {run.path}",
+            f"machine: {describe(session.machine)}",
+            f"detector: {model.fusion} {model.size}, {params / 1e6:.2f} M parameters",
+            f"pairs: {len(session.data.train)} train, {len(session.data.val)} val, "
+            f"{session.plan.steps_per_epoch} steps an epoch, "
+            f"{session.plan.total_steps} in all",
+            *(f"schedule: {note}" for note in session.plan.notes),
+        ]
+        if state.slot:
+            lines.append(f"resumed after step {state.slot}, in epoch {state.epoch + 1}")
+        for line in lines:
+            self._console.print(line, markup=False, soft_wrap=True)
+        self._console.print(HEADER, markup=False)
+
+    def on_note(self, text: str) -> None:
+        """Print a remark."""
+        if distributed.is_main():
+            self._console.print(f"note: {text}", markup=False, soft_wrap=True)
+
+    def on_step(self, state: TrainState, batches_per_epoch: int) -> None:
+        """Move the bar, where there is a terminal."""
+        if not self._console.is_terminal or not distributed.is_main():
+            return
+        if self._bar is None:
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            name = f"epoch {state.epoch + 1}"
+            self._task = self._bar.add_task(name, total=batches_per_epoch)
+            self._bar.start()
+        assert self._task is not None
+        self._bar.update(self._task, completed=state.batches)
+
+    def on_end(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def on_epoch(self, state: TrainState, validation: Validation | None) -> None:
+        """Print the row of the epoch."""
+        self.on_end()
+        if not distributed.is_main():
+            return
+        row = state.history[-1]
+        seconds = state.seconds - self._seconds
+        self._seconds = state.seconds
+        is_best = "*" if state.best_epoch == state.epoch else " "
+        self._console.print(
+            f"{state.epoch:4d}/{self._epochs:<4d}{_cell(row['train/box_loss'], 7, 3)}"
+            f"{_cell(row['train/cls_loss'], 6, 2)}{_cell(row['train/dfl_loss'], 6, 2)}"
+            f"{_cell(row['metrics/mAP50(B)'], 8, 3)}{_cell(row['metrics/mAP50-95(B)'], 9, 3)}"
+            f"{row['lr0']:10.2e}{seconds:6.1f} s{is_best}",
+            markup=False,
+        )
+
+
+def _cell(value: float | int | None, width: int, digits: int) -> str:
+    return " " * (width - 1) + "-" if value is None else f"{value:{width}.{digits}f}"

@@ -1,0 +1,162 @@
+"""Where `plot-lr` gets its learning rates: the plan of a config, the table of a run.
+
+It reads files and counts pairs; what is made of the numbers stands in `lr_report.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fusetrain.build import config_checks, plan_from_config
+from fusetrain.config.load import load_config
+from fusetrain.config.schema import Config
+from fusetrain.errors import FusetrainError, RunError
+from fusetrain.results.lr_table import LrTable, read_lr_table
+from fusetrain.results.run_dir import RunDir
+from fusetrain.schedule.plan import SchedulePlan
+
+
+@dataclass(frozen=True)
+class PlannedSchedule:
+    """The plan of a config.
+
+    Attributes:
+        name: What the legend calls it.
+        config: The settings.
+        plan: The learning rates.
+    """
+
+    name: str
+    config: Config
+    plan: SchedulePlan
+
+
+@dataclass(frozen=True)
+class LoggedRun:
+    """What a run logged.
+
+    Attributes:
+        name: What the legend calls it.
+        folder: The run folder; None for a lone CSV file.
+        table: Its learning rates.
+        config: Its effective config; None for runs of other systems.
+        batches_per_epoch: As its first start logged them; None where that is not known.
+        events: Sentences about events that changed the learning rates.
+    """
+
+    name: str
+    folder: Path | None
+    table: LrTable
+    config: Config | None = None
+    batches_per_epoch: int | None = None
+    events: tuple[str, ...] = ()
+
+
+def plan_of(
+    path: Path, *, steps_per_epoch: int | None = None, runs: Sequence[LoggedRun] = ()
+) -> PlannedSchedule:
+    """Plan the schedule of a config file.
+
+    Args:
+        path: The config.
+        steps_per_epoch: Optimizer steps of an epoch; None takes them from a run with the same
+            data and batch, or else counts the pairs of the data set.
+        runs: Runs that are shown beside it.
+
+    Raises:
+        ConfigError: The config is wrong.
+        DataError: The pairs cannot be counted.
+    """
+    config = _load(path)
+    if steps_per_epoch is None:
+        known = (_steps_per_epoch(run, config) for run in runs if _has_same_batches(run, config))
+        steps_per_epoch = next(known, None)
+    return PlannedSchedule(
+        f"lr0 of {path.name}", config, plan_from_config(config, steps_per_epoch=steps_per_epoch)
+    )
+
+
+def open_run(path: Path) -> LoggedRun:
+    """Read what a run logged.
+
+    Args:
+        path: A run folder, ours or one with a `results.csv` of YOLOv5 or Ultralytics, or such a
+            file alone.
+
+    Raises:
+        RunError: There is no run, or its table cannot be read.
+        ConfigError: The config in the run folder is wrong.
+    """
+    if path.suffix == ".csv" and not path.is_dir():
+        return LoggedRun(path.stem, None, read_lr_table(path))
+    if path.is_dir() and not (path / "config.yaml").is_file():
+        if not (path / "results.csv").is_file():
+            raise RunError(
+                "the folder has no results.csv",
+                where=str(path),
+                expected="a run folder such as runs/fuse/exp, or a results.csv",
+            )
+        return LoggedRun(path.resolve().name, path, read_lr_table(path / "results.csv"))
+    run = RunDir.open(path)
+    batches, events = _read_events(run.path / "events.jsonl")
+    return LoggedRun(
+        run.path.name, run.path, read_lr_table(run.csv), _load(run.config), batches, events
+    )
+
+
+def plan_of_run(run: LoggedRun) -> PlannedSchedule | None:
+    """Return the plan that a run had by its own config; None where it cannot be known any more."""
+    if run.config is None:
+        return None
+    try:
+        steps = _steps_per_epoch(run, run.config)
+        return PlannedSchedule(
+            "lr0 as planned", run.config, plan_from_config(run.config, steps_per_epoch=steps)
+        )
+    except FusetrainError:
+        return None
+
+
+def _load(path: Path) -> Config:
+    """Return a config whose data path holds wherever the command is run."""
+    loaded = load_config(path, checks=[config_checks])
+    data = None if loaded.data_path is None else str(loaded.data_path)
+    return loaded.config.model_copy(update={"data": data})
+
+
+def _has_same_batches(run: LoggedRun, config: Config) -> bool:
+    if run.config is None or run.config.train.batch != config.train.batch:
+        return False
+    paths = [Path(data).resolve() for data in (run.config.data, config.data) if data is not None]
+    return config.data is None or len(set(paths)) == 1
+
+
+def _steps_per_epoch(run: LoggedRun, config: Config) -> int | None:
+    batches = run.batches_per_epoch
+    return None if batches is None else -(-batches // config.train.accumulate)
+
+
+def _read_events(path: Path) -> tuple[int | None, tuple[str, ...]]:
+    """Return the batches of an epoch as first logged, and what changed the learning rates.
+
+    A line that a killed run left unfinished is passed over.
+    """
+    batches, sentences = None, []
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.splitlines():
+        try:
+            event = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if not isinstance(event, dict):
+            continue
+        count = event.get("batches_per_epoch")
+        if batches is None and isinstance(count, int) and count >= 1:
+            batches = count
+        if "lr_scale" in event:
+            values = {key: value for key, value in event.items() if key not in ("time", "event")}
+            sentences.append(f"event {event.get('event', '?')}: {json.dumps(values)}")
+    return batches, tuple(sentences)

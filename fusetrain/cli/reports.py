@@ -1,0 +1,148 @@
+"""The commands that report on runs: `plot-lr` draws learning rates, planned and logged."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fusetrain.cli.console import print_json, stderr_console, stdout_console, visible
+from fusetrain.errors import UsageError
+
+if TYPE_CHECKING:
+    from fusetrain.cli.lr_report import LrReport
+    from fusetrain.results.lr_plot import LrChart
+
+MAX_DRAWING_WIDTH = 120
+SUFFIXES = (".png", ".svg")
+
+
+Runs = Annotated[
+    list[Path] | None, typer.Argument(metavar="RUN", help="Run folders or results.csv files.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="Config to plan.")
+]
+StepsPerEpoch = Annotated[
+    int | None,
+    typer.Option(
+        "--steps-per-epoch",
+        metavar="N",
+        help="Optimizer steps of an epoch; without it the training pairs are counted.",
+    ),
+]
+Figure = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="FILE",
+        help="PNG or SVG to write; RUN/lr.png for one run, else NAME_lr.png right here.",
+    ),
+]
+Table = Annotated[
+    Path | None,
+    typer.Option("--csv", metavar="FILE", help="Table with a row for every optimizer step."),
+]
+WithLoss = Annotated[bool, typer.Option("--with-loss", help="Add the losses of runs.")]
+NoTerminal = Annotated[bool, typer.Option("--no-terminal", help="No drawing in the terminal.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def plot_lr(
+    runs: Runs = None,
+    config: ConfigFile = None,
+    steps_per_epoch: StepsPerEpoch = None,
+    out: Figure = None,
+    csv: Table = None,
+    with_loss: WithLoss = False,
+    no_terminal: NoTerminal = False,
+    as_json: AsJson = False,
+) -> None:
+    """Draw the learning rate as it will be (config), as it was (runs), or compare the two.
+
+    With a config and runs together, exit code 8 says that a run left the plan.
+
+    Example: fusetrain plot-lr --config demo/train.yaml --csv lr.csv
+    """
+    from fusetrain.cli import lr_report
+    from fusetrain.results.lr_plot import save_lr_figure
+
+    _check_usage(config, runs or [], steps_per_epoch=steps_per_epoch, out=out, csv=csv)
+    report = lr_report.make_report(config, runs or [], steps_per_epoch=steps_per_epoch)
+    chart = lr_report.chart_of(report, with_loss=with_loss)
+    figure = out or _default_figure(config, report)
+    save_lr_figure(chart, figure)
+    if csv:
+        lr_report.write_table(report, csv)
+    if as_json:
+        print_json(lr_report.json_of(report, figure=figure, table=csv))
+    else:
+        _print_report(report, chart, with_drawing=not no_terminal)
+    if with_loss and not runs:
+        _say("--with-loss is ignored: there is no run")
+    for path in filter(None, (figure, csv)):
+        _say(f"wrote {path}")
+    if error := lr_report.comparison_error(report):
+        raise error
+
+
+def _check_usage(
+    config: Path | None,
+    runs: Sequence[Path],
+    *,
+    steps_per_epoch: int | None,
+    out: Path | None,
+    csv: Path | None,
+) -> None:
+    if config is None and not runs:
+        raise UsageError(
+            "nothing to draw", expected="a run folder, or --config FILE, or both of them"
+        )
+    if steps_per_epoch is not None and (config is None or steps_per_epoch < 1):
+        raise UsageError(
+            f"--steps-per-epoch {steps_per_epoch}", expected="a whole number from 1, with --config"
+        )
+    if out is not None and out.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"--out {out}", expected="a file name that ends in .png or .svg")
+    if csv is not None and config is None and len(runs) > 1:
+        raise UsageError("--csv writes one schedule", expected="a single run, or --config FILE")
+
+
+def _default_figure(config: Path | None, report: LrReport) -> Path:
+    folders = [run.folder for run in report.runs]
+    if len(folders) == 1 and folders[0] is not None:
+        return folders[0] / "lr.png"
+    if config is not None:
+        return Path(f"{config.stem}_lr.png")
+    return Path(f"{report.runs[0].name}_lr.png" if len(folders) == 1 else "lr.png")
+
+
+def _print_report(report: LrReport, chart: LrChart, *, with_drawing: bool) -> None:
+    """Print the drawing and the main numbers on stdout, remarks on stderr."""
+    from fusetrain.cli.lr_report import summary_of
+    from fusetrain.results.lr_plot import draw_lr_text
+
+    console = stdout_console()
+    if with_drawing:
+        is_unicode = (sys.stdout.encoding or "ascii").lower().replace("-", "") == "utf8"
+        width = min(console.width, MAX_DRAWING_WIDTH)
+        console.print(draw_lr_text(chart, width=width, is_unicode=is_unicode), no_wrap=True)
+    if report.planned:
+        numbers = summary_of(report.planned)
+        console.print(
+            "{total_steps} steps, warmup {warmup_steps}: first {first:.4g}, peak {peak:.4g}, "
+            "last {last:.4g}".format(**numbers),
+            markup=False,
+        )
+        for note in report.planned.plan.notes:
+            _say(f"note: {note}")
+    if report.departures is not None and not any(report.departures):
+        who = "the run followed its" if len(report.runs) == 1 else "all runs followed the"
+        console.print(f"{who} plan")
+
+
+def _say(sentence: str) -> None:
+    stderr_console().print(visible(sentence), markup=False, soft_wrap=True)

@@ -1,0 +1,148 @@
+"""The commands `train` and `resume`, and what they print while a run goes on.
+
+With a terminal a bar shows the running epoch; with or without one, each epoch leaves one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from fusetrain import build
+from fusetrain.cli.console import progress, stderr_console, table, visible
+from fusetrain.config.load import load_config
+from fusetrain.config.schema import Config
+from fusetrain.errors import DataError, FusetrainError, Problem, StoppedError
+
+if TYPE_CHECKING:
+    from fusetrain.checks.audit import AuditReport
+    from fusetrain.checks.findings import Finding
+
+MAX_LISTED = 20
+
+
+def train(
+    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="Training config.")],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", metavar="DATA", help="Data YAML or folder.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Name of the run folder.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Build all, run one batch, print the plan, stop.")
+    ] = False,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="CODE", help="Accept a finding of check-data; repeatable."),
+    ] = None,
+) -> None:
+    """Train a detector on the pairs of a data set.
+
+    Example: fusetrain train --config demo/train.yaml --set train.epochs=50
+    """
+    settings = _settings(config, sets or (), data=data, name=name)
+    report = _audited(settings, allow or ())
+    _print_remarks(report)
+    from fusetrain import training
+    from fusetrain.cli.live import ConsoleReporter
+
+    splits = build.open_data(settings, scans=report.scans)
+    if dry_run:
+        from fusetrain.dry_run import measure_plan
+
+        _print_plan(measure_plan(settings, splits))
+        return
+    run = training.train(settings, splits, reporter=ConsoleReporter())
+    _print_end(run.path)
+
+
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or its last.pt.")],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change what may change; repeatable."),
+    ] = None,
+    accept_data_change: Annotated[
+        bool, typer.Option("--accept-data-change", help="Go on although the data set changed.")
+    ] = False,
+) -> None:
+    """Continue a run exactly where it stopped, or extend a finished one.
+
+    Example: fusetrain resume runs/fuse/exp --set train.epochs=200
+    """
+    from fusetrain import training
+    from fusetrain.cli.live import ConsoleReporter
+
+    resumed = training.resume(
+        run, sets=sets or (), accept_data_change=accept_data_change, reporter=ConsoleReporter()
+    )
+    _print_end(resumed.path)
+
+
+def _settings(
+    path: Path, sets: Sequence[str], *, data: Path | None, name: str | None
+) -> Config:
+    """Return the checked config with the data set and the run name of the command line."""
+    extra = [f"run.name={name}"] if name else []
+    loaded = load_config(path, [*sets, *extra], checks=[build.config_checks])
+    chosen = data or loaded.data_path
+    return loaded.config.model_copy(update={"data": str(chosen) if chosen else None})
+
+
+def _audited(config: Config, allowed: Sequence[str]) -> AuditReport:
+    """Check the two splits that are trained on, and refuse what training would choke on."""
+    from fusetrain.checks.audit import audit
+    from fusetrain.data.spec import load_spec
+
+    path = build.require_data(config)
+    spec = load_spec(path)
+    build.require_splits(spec)
+    with progress("checking pairs") as advance:
+        report = audit(
+            spec,
+            only_splits=build.TRAINING_SPLITS,
+            imgsz=config.train.imgsz,
+            progress=advance,
+        )
+    refusals = report.refusals(allowed)
+    if refusals:
+        raise DataError(
+            f"training is refused: {len(refusals)} errors in the data set",
+            where=str(path),
+            problems=[_problem(finding) for finding in refusals],
+            remedy=f"`fusetrain check-data {path}` lists all; --allow CODE accepts one kind",
+        )
+    return report
+
+
+def _problem(finding: Finding) -> Problem:
+    where = finding.path if finding.line is None else f"{finding.path}:{finding.line}"
+    return Problem(f"{finding.code} {finding.message}", where=where)
+
+
+def _print_remarks(report: AuditReport) -> None:
+    """Print how many warnings there are, by code."""
+    warned = {
+        finding.code for finding in report.findings if finding.level in ("warn", "error")
+    }
+    if warned:
+        counts = ", ".join(f"{code} x{report.counts[code]}" for code in sorted(warned))
+        stderr_console().print(f"data: {counts} (see fusetrain check-data)", markup=False)
+
+
+def _print_plan(rows: Sequence[tuple[str, str]]) -> None:
+    stderr_console().print(table(("what", "as planned"), rows))
+
+
+def _print_end(run: Path) -> None:
+    console = stderr_console()
+    shown = visible(run)
+    console.print(f"run folder: {shown}", markup=False, soft_wrap=True)
+    console.print(f"next: fusetrain val {shown}", markup=False, soft_wrap=True)
+    console.print(f"      fusetrain plot-lr {shown}", markup=False, soft_wrap=True)

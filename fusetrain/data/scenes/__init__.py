@@ -1,0 +1,1 @@
+"""Synthetic RGB-IR scenes: stage, objects, light and air, the two cameras."""

@@ -1,0 +1,69 @@
+"""What a training would be, measured on one real batch: the rows that `train --dry-run` prints."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from fusetrain import batches, build, training
+from fusetrain.build import TrainingData
+from fusetrain.config.schema import Config
+from fusetrain.engine.machine import describe
+from fusetrain.engine.step import images
+from fusetrain.sample import Batch
+
+
+def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
+    """Build everything, run one optimizer step, and return what it is and costs, row by row.
+
+    Raises:
+        ResourceError: Device or memory are not there.
+    """
+    machine = training.choose_machine(config)
+    machine.apply()
+    config = build.resolved(config, machine)
+    session = training.assemble(config, data, machine)
+    source = batches.BatchSource(config, data, machine)
+    batch = next(source.train(0, 0))
+    flops = _flops(session, batch)
+    started = time.perf_counter()
+    session.runner.step([batch], updates=0)
+    seconds = time.perf_counter() - started
+    plan, train = session.plan, config.train
+    params = sum(parameter.numel() for parameter in session.detector.parameters())
+    return [
+        ("machine", describe(machine)),
+        ("data", f"{len(data.train)} train and {len(data.val)} val pairs"),
+        ("classes", ", ".join(data.train.class_names)),
+        ("detector", f"{config.model.fusion}, size {config.model.size}"),
+        ("parameters", f"{params / 1e6:.2f} M"),
+        ("forward", f"{flops / 1e9:.2f} GFLOPs a pair at {train.imgsz} px"),
+        ("batch", f"{build.batch_size(config)} x {train.accumulate} accumulated"),
+        ("steps", f"{plan.steps_per_epoch} an epoch, {plan.total_steps} in all"),
+        ("schedule", f"{config.schedule.name}, lr0 {plan.lr0:g}, warmup {plan.warmup_steps} steps"),
+        *(("note", note) for note in plan.notes),
+        ("last rate", f"{plan.lr0 * plan.factor(plan.total_steps - 1):g}"),
+        ("first step", f"{seconds:.1f} s (later ones are faster)"),
+        ("memory", f"{_peak_mib():.0f} MiB at the peak"),
+    ]
+
+
+def _flops(session: training.Session, batch: Batch) -> float:
+    """Return the floating-point operations of a forward pass on one pair."""
+    rgb, ir = images(batch, session.machine)
+    model = session.detector.eval()
+    with torch.no_grad(), session.machine.autocast(), FlopCounterMode(display=False) as counter:
+        model(rgb[:1], ir[:1])
+    model.train()
+    return float(counter.get_total_flops())
+
+
+def _peak_mib() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 1024

@@ -1,0 +1,87 @@
+"""The figure of a confusion matrix: counts and shares of the true class, background last.
+
+The matrix comes from `confusion.py`; nothing is counted here. Shape legend: C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fusetrain.results.figure_style import plain, save_figure, thinned
+from fusetrain.results.overlaps import Floats, Ints
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MAX_COUNTED = 12
+MAX_SHARED = 32
+BACKGROUND = "background"
+
+
+def save_confusion_figure(
+    path: Path, matrix: Ints, *, class_names: Sequence[str], confidence: float
+) -> None:
+    """Draw how often each true class was found as which class.
+
+    Small matrices show counts and shares, larger ones shares, the largest colours alone.
+
+    Args:
+        path: PNG or SVG file.
+        matrix: (C + 1, C + 1) counts, row true class, column found class, background last.
+        class_names: C names.
+        confidence: Lowest score that was counted, for the title.
+
+    Raises:
+        ResourceError: The file cannot be written.
+    """
+    names = [*class_names, BACKGROUND]
+    side = min(13.0, max(5.2, 2.4 + 0.75 * len(names)))
+
+    def draw(figure: Figure) -> None:
+        axes = figure.subplots()
+        _draw_matrix(axes, matrix, names)
+        axes.set_title(f"IoU ≥ 0.5, confidence ≥ {confidence:.3g}")
+
+    save_figure(path, draw, size_inches=(side + 1.2, side))
+
+
+def row_shares(matrix: Ints) -> Floats:
+    """Return each count as share of its row, in [0, 1]; NaN in rows without any."""
+    totals = matrix.sum(axis=1, keepdims=True).astype(np.float64)
+    totals[totals == 0] = np.nan
+    shares: Floats = matrix / totals
+    return shares
+
+
+def _draw_matrix(axes: Axes, matrix: Ints, names: Sequence[str]) -> None:
+    shares = row_shares(matrix)
+    image = axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
+    places, labels = thinned(names[:-1])
+    places, labels = [*places, len(names) - 1], [*labels, BACKGROUND]
+    axes.set_xticks(places, labels, rotation=0 if len(names) <= 4 else 90)
+    axes.set_yticks(places, labels)
+    axes.set(xlabel="found as (background: missed)", ylabel="true (background: nothing there)")
+    axes.figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
+    if len(names) <= MAX_SHARED:
+        _write_cells(axes, matrix, shares)
+
+
+def _write_cells(axes: Axes, matrix: Ints, shares: Floats) -> None:
+    with_counts = len(matrix) <= MAX_COUNTED
+    for row, column in np.argwhere(matrix):
+        share = shares[row, column]
+        count = int(matrix[row, column])
+        axes.text(
+            column,
+            row,
+            f"{count}\n{share:.0%}" if with_counts else f"{share:.0%}",
+            ha="center",
+            va="center",
+            fontsize=10 if with_counts else 7,
+            color="white" if share > 0.5 else "black",
+        )

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fusetrain.checks.audit import audit, audit_path
+from fusetrain.checks.findings import CODES
+from fusetrain.checks.report import code_rows, example_lines, to_json, verdict_line
+from fusetrain.data.spec import load_spec
+from fusetrain.errors import DataError, UsageError
+
+MakePairs = Callable[..., Path]
+DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
+
+
+@pytest.fixture
+def damaged(make_pairs: MakePairs) -> Path:
+    """Return a set with one defect each of the kinds P, I, L, D and S."""
+    path = make_pairs(train=40, val=3)
+    root = path.parent
+    (root / "imagesIR/train/train_001.png").unlink()
+    data = (root / "images/val/val_002.jpg").read_bytes()
+    (root / "images/val/val_002.jpg").write_bytes(data[: len(data) // 2])
+    (root / "labels/train/train_002.txt").write_text("0 .5 .5 .1 .1\n0 1.7 .5 .1 .1\n")
+    (root / "labels/train/train_003.txt").unlink()
+    os.link(root / "images/train/train_005.jpg", root / "images/val/other.jpg")
+    (root / "images/val/val_000.jpg").unlink()
+    (root / "images/val/other.jpg").rename(root / "images/val/val_000.jpg")
+    path.write_text(path.read_text().replace("car]", "car, boat]"))
+    return path
+
+
+def test_each_defect_is_named_with_file_and_line(damaged: Path) -> None:
+    report = audit_path(damaged)
+    assert [(entry.code, entry.split, entry.path, entry.line) for entry in report.findings] == [
+        ("P01", "train", "images/train/train_001.jpg", None),
+        ("I02", "val", "images/val/val_002.jpg", None),
+        ("L04", "train", "labels/train/train_002.txt", 2),
+        ("D04", "val", "images/val/val_000.jpg", None),
+        ("L09", "train", "labels/train/train_003.txt", None),
+        ("S03", "", "", None),
+    ]
+    assert report.verdict == "error"
+    assert report.counts == {"P01": 1, "I02": 1, "L04": 1, "L09": 1, "D04": 1, "S03": 1}
+    assert report.num_pairs == {"train": 39, "val": 3}
+
+
+def test_number_of_processes_changes_nothing(damaged: Path) -> None:
+    assert audit_path(damaged, workers=1).findings == audit_path(damaged, workers=2).findings
+
+
+def test_nothing_is_written(damaged: Path) -> None:
+    def state() -> list[tuple[str, int, str]]:
+        return [
+            (
+                str(path),
+                path.stat().st_mtime_ns,
+                hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "",
+            )
+            for path in sorted([damaged.parent, *damaged.parent.rglob("*")])
+        ]
+
+    before = state()
+    audit_path(damaged)
+    assert state() == before
+
+
+def test_training_is_refused_for_pairs_images_and_labels_only(damaged: Path) -> None:
+    report = audit_path(damaged)
+    assert [entry.code for entry in report.refusals()] == ["P01", "I02", "L04"]
+    assert [entry.code for entry in report.refusals(["L04", "P01"])] == ["I02"]
+
+
+@pytest.mark.parametrize("code", [code for code, entry in CODES.items() if entry.blocks])
+def test_unreadable_files_and_labels_are_never_accepted(damaged: Path, code: str) -> None:
+    assert code in ("I01", "I02", "I03", "L01", "L03")
+    with pytest.raises(UsageError, match="never accepted"):
+        audit_path(damaged, only_splits=["val"]).refusals([code])
+
+
+def test_unknown_code_is_a_usage_error(make_pairs: MakePairs) -> None:
+    with pytest.raises(UsageError, match="no such code"):
+        audit_path(make_pairs()).refusals(["P99"])
+
+
+def test_one_split_can_be_looked_at_alone(damaged: Path) -> None:
+    report = audit_path(damaged, only_splits=["train", "train"])
+    assert report.num_pairs == {"train": 39}
+    assert {entry.split for entry in report.findings} == {"train", ""}
+    with pytest.raises(DataError, match="no split 'test'"):
+        audit_path(damaged, only_splits=["test"])
+
+
+def test_progress_counts_to_the_number_of_pairs(make_pairs: MakePairs) -> None:
+    seen: list[tuple[int, int]] = []
+    audit_path(make_pairs(train=20, val=1), progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 21) for done in range(1, 22)]
+
+
+def test_scans_are_handed_on_to_the_training(make_pairs: MakePairs) -> None:
+    report = audit(load_spec(make_pairs(train=3)))
+    assert len(report.scans["train"].index) == 3
+
+
+def test_yaml_that_cannot_be_used_becomes_findings_with_lines(make_pairs: MakePairs) -> None:
+    path = make_pairs()
+    path.write_text("path: .\ntrain: images/trian\nval: /etc\nnames: [a]\n")
+    report = audit_path(path)
+    assert [(entry.code, entry.path, entry.line) for entry in report.findings] == [
+        ("S04", "data.yaml", 2),
+        ("S04", "data.yaml", 3),
+    ]
+    assert report.refusals() == []
+    assert report.verdict == "error"
+    with pytest.raises(DataError, match="no such data YAML"):
+        audit_path(path.with_name("nothing.yaml"))
+
+
+def test_value_just_outside_is_a_remark_and_does_not_refuse(make_pairs: MakePairs) -> None:
+    path = make_pairs()
+    (path.parent / "labels/val/val_000.txt").write_text("0 .5 .5 1.004 .5\n1 .5 .5 .2 .2\n")
+    report = audit_path(path)
+    assert [(entry.code, entry.level) for entry in report.findings] == [("L04", "info")]
+    assert report.verdict == "ok"
+
+
+def test_sizes_may_differ_within_a_pair_if_the_views_agree(make_pairs: MakePairs) -> None:
+    path = make_pairs()
+    rng = np.random.Generator(np.random.PCG64(0))
+    ir = path.parent / "imagesIR/train/train_000.png"
+    Image.fromarray(rng.integers(0, 256, (96, 129), np.uint8)).save(ir)
+    assert audit_path(path).findings == ()
+
+
+def test_orphan_with_a_similar_name_gets_a_hint(make_pairs: MakePairs) -> None:
+    path = make_pairs()
+    ir = path.parent / "imagesIR/train/train_000.png"
+    ir.rename(ir.with_name("train_00.png"))
+    messages = [entry.message for entry in audit_path(path).findings]
+    assert any("did you mean imagesIR/train/train_00.png" in message for message in messages)
+
+
+def test_report_groups_findings_and_cuts_long_lists(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=9)
+    for label in (path.parent / "labels/train").iterdir():
+        label.write_text("0 .2 .2 .1 .1\n1 .7 .7 .1 .1\n1 2 2 .1 .1\n")
+    report = audit_path(path)
+    assert [row[:3] for row in code_rows(report)] == [("error", "L04", 9)]
+    examples = list(example_lines(report))
+    assert examples[0] == (
+        "L04",
+        "labels/train/train_000.txt:3: column 3: cx is 2, outside [0, 1]",
+    )
+    assert len(examples) == 7
+    assert examples[5][1].startswith("… and 4 more")
+    assert examples[6] == ("L04", "next: Divide by the size of the visible image.")
+    assert verdict_line(report).startswith("error: 9 pairs in train, 2 pairs in val; 9 errors")
+
+
+def test_json_lists_every_finding_with_the_agreed_keys(damaged: Path) -> None:
+    document = to_json(audit_path(damaged))
+    assert set(document) >= {"verdict", "counts", "findings"}
+    assert len(document["findings"]) == sum(document["counts"].values()) == 6
+    for entry in document["findings"]:
+        assert list(entry) == [
+            "code", "level", "split", "path", "line", "message", "numbers", "remedy",
+        ]  # fmt: skip
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the shared development data are not here")
+def test_real_pairs_are_clean() -> None:
+    report = audit_path(DATA / "roadscene-flir")
+    assert report.num_pairs == {"train": 86, "val": 27}
+    assert report.findings == ()

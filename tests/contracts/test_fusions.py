@@ -1,0 +1,110 @@
+"""Every fusion kind and operator: shapes, gradients, parts, and batches without a box."""
+
+import pytest
+import torch
+
+from fusetrain.config.schema import PARTS
+from fusetrain.detector.backbone import SCALES
+from fusetrain.detector.detector import FusionDetector
+from fusetrain.detector.fusion import KINDS, OPERATORS
+from fusetrain.detector.kinds import DetectorSpec, build_detector
+from fusetrain.loss.detection import DetectionLoss
+from fusetrain.sample import Batch
+
+SIZE = 64
+NUM_CLASSES = 3
+EXPECTED_STREAMS = {"rgb": {"backbone"}, "ir": {"backbone_ir"}}
+BOTH = {"backbone", "backbone_ir"}
+
+
+def make(kind: str, operator: str = "concat", *, size: str = "n") -> FusionDetector:
+    torch.manual_seed(0)
+    return build_detector(DetectorSpec(kind, operator, "csp", size, 0.5, NUM_CLASSES))
+
+
+def batch(*, boxes: int) -> Batch:
+    generator = torch.Generator().manual_seed(1)
+    return Batch(
+        pixels=torch.randint(0, 256, (2, SIZE, SIZE, 4), generator=generator, dtype=torch.uint8),
+        boxes_xyxy_px=torch.tensor([8.0, 8.0, 40.0, 56.0]).expand(2, boxes, 4),
+        classes=torch.ones(2, boxes, dtype=torch.int64),
+        is_box=torch.ones(2, boxes, dtype=torch.bool),
+        sample_ids=torch.arange(2),
+        canvas_from_original=torch.tensor([[1.0, 1.0, 0.0, 0.0]] * 2),
+        original_sizes_hw=torch.tensor([[SIZE, SIZE]] * 2),
+    )
+
+
+def trained_once(detector: FusionDetector, data: Batch) -> torch.Tensor:
+    terms = DetectionLoss()(detector(data.rgb / 255, data.ir / 255), data)
+    terms.total.backward()
+    return terms.total.detach()
+
+
+every_kind = pytest.mark.parametrize("kind", KINDS.names())
+every_combination = pytest.mark.parametrize(
+    ("kind", "operator"), [(kind, operator) for kind in KINDS for operator in OPERATORS]
+)
+
+
+@every_combination
+def test_logits_stand_for_every_anchor_point(kind: str, operator: str) -> None:
+    raw = make(kind, operator)(torch.rand(2, 3, SIZE, SIZE), torch.rand(2, 1, SIZE, SIZE))
+    points = sum((SIZE // stride) ** 2 for stride in (8, 16, 32))
+    assert raw.class_logits.shape == (2, points, NUM_CLASSES)
+    assert raw.distance_logits.shape == (2, points, 4, 16)
+    assert raw.anchors_xy_px.shape == (points, 2)
+    assert raw.anchors_xy_px[0].tolist() == [4.0, 4.0]
+    assert set(raw.strides_px.tolist()) == {8.0, 16.0, 32.0}
+
+
+@every_combination
+def test_gradient_reaches_every_stream_of_the_kind(kind: str, operator: str) -> None:
+    detector = make(kind, operator)
+    trained_once(detector, batch(boxes=1))
+    streams = EXPECTED_STREAMS.get(kind, BOTH)
+    assert {name for name in detector.parts() if name in BOTH} == streams
+    for name in streams:
+        gradients = [parameter.grad for parameter in detector.parts()[name].parameters()]
+        assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients)
+        assert any(gradient.abs().sum() > 0 for gradient in gradients)
+
+
+@every_kind
+def test_batch_without_a_box_has_finite_loss_and_uses_every_parameter(kind: str) -> None:
+    detector = make(kind)
+    assert trained_once(detector, batch(boxes=0)).isfinite()
+    unused = [name for name, value in detector.named_parameters() if value.grad is None]
+    assert unused == []
+
+
+@every_kind
+def test_parts_hold_all_parameters_under_the_known_names(kind: str) -> None:
+    detector = make(kind)
+    parts = detector.parts()
+    assert list(parts) == [name for name in PARTS if name in parts]
+    counted = sum(value.numel() for part in parts.values() for value in part.parameters())
+    assert counted == sum(value.numel() for value in detector.parameters())
+
+
+@every_kind
+def test_same_seed_gives_the_same_weights(kind: str) -> None:
+    first, second = make(kind).state_dict(), make(kind).state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_sizes_grow() -> None:
+    counts = [
+        sum(value.numel() for value in make("mid", size=size).parameters()) for size in SCALES
+    ]
+    assert counts == sorted(counts)
+    assert len(set(counts)) == len(SCALES)
+
+
+def test_blank_infrared_changes_what_a_fused_detector_sees() -> None:
+    detector = make("mid")
+    rgb = torch.rand(2, 3, SIZE, SIZE)
+    with torch.no_grad():
+        lit = detector(rgb, torch.rand(2, 1, SIZE, SIZE)).class_logits
+        blank = detector(rgb, torch.zeros(2, 1, SIZE, SIZE)).class_logits
+    assert not torch.equal(lit, blank)

@@ -1,0 +1,87 @@
+import pytest
+import torch
+
+from fusetrain.detector.detector import FusionDetector
+from fusetrain.detector.kinds import DetectorSpec, build_detector
+from fusetrain.engine import OPTIMIZERS
+from fusetrain.engine.ema import WeightAverage
+from fusetrain.engine.optim import build_optimizer
+from fusetrain.schedule.plan import GroupKey
+
+KINDS = ("decay", "norm", "bias")
+
+
+@pytest.fixture
+def detector() -> FusionDetector:
+    torch.manual_seed(0)
+    return build_detector(DetectorSpec("mid", "concat", "csp", "n", 0.25, 2))
+
+
+def optimizer_of(
+    detector: FusionDetector, groups: list[GroupKey], *, name: str = "adamw"
+) -> torch.optim.Optimizer:
+    return build_optimizer(
+        name, detector.parts(), groups=groups, lr=0.1, momentum=0.9, weight_decay=0.05
+    )
+
+
+def test_groups_hold_weights_then_norms_then_biases(detector: FusionDetector) -> None:
+    optimizer = optimizer_of(detector, [GroupKey(None, kind) for kind in KINDS])
+    decay, norm, bias = optimizer.param_groups
+    assert all(name.endswith("weight") for name in decay["names"])
+    assert all("norm.weight" in name for name in norm["names"])
+    assert all(name.endswith("bias") for name in bias["names"])
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.05, 0.0, 0.0]
+    counted = sum(len(group["params"]) for group in optimizer.param_groups)
+    assert counted == len(list(detector.parameters()))
+
+
+def test_groups_by_part_cover_every_parameter_once(detector: FusionDetector) -> None:
+    keys = [GroupKey(part, kind) for part in detector.parts() for kind in KINDS]
+    optimizer = optimizer_of(detector, keys)
+    names = [name for group in optimizer.param_groups for name in group["names"]]
+    assert len(names) == len(set(names)) == len(list(detector.parameters()))
+    for group in optimizer.param_groups:
+        assert all(name.startswith(group["part"] + ".") for name in group["names"])
+
+
+def test_empty_group_of_an_absent_part_keeps_its_place(detector: FusionDetector) -> None:
+    keys = [GroupKey("absent", "decay"), GroupKey(None, "decay")]
+    optimizer = optimizer_of(detector, keys)
+    assert [group["part"] for group in optimizer.param_groups] == ["absent", None]
+    assert optimizer.param_groups[0]["params"] == []
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_step_that_is_not_finite_leaves_weights_and_counters(name: str) -> None:
+    torch.manual_seed(0)
+    small = build_detector(DetectorSpec("ir", "concat", "csp", "n", 0.25, 2))
+    optimizer = optimizer_of(small, [GroupKey(None, kind) for kind in KINDS], name=name)
+    before = {key: value.clone() for key, value in small.state_dict().items()}
+    for parameter in small.parameters():
+        parameter.grad = torch.full_like(parameter, float("nan"))
+    optimizer.found_inf = torch.tensor(1.0)  # type: ignore[attr-defined]
+    optimizer.step()
+    assert all(torch.equal(before[key], value) for key, value in small.state_dict().items())
+
+
+def test_average_follows_weights_and_statistics(detector: FusionDetector) -> None:
+    average = WeightAverage(detector, decay=0.5, ramp=1e-9)
+    with torch.no_grad():
+        for value in detector.state_dict().values():
+            value += 2
+    average.update(1)
+    for name, value in average.model.state_dict().items():
+        moved = detector.state_dict()[name]
+        expected = moved - 1 if value.is_floating_point() else moved
+        torch.testing.assert_close(value, expected)
+
+
+def test_average_forgets_the_start_quickly_at_first(detector: FusionDetector) -> None:
+    average = WeightAverage(detector)
+    start = next(detector.parameters()).clone()
+    with torch.no_grad():
+        next(detector.parameters()).add_(1.0)
+    average.update(1)
+    moved = next(average.model.parameters()) - start
+    assert moved.min() > 0.99

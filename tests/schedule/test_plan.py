@@ -1,0 +1,286 @@
+"""The plan of a run: warmup and curve together, groups, momentum, runs that were extended."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch.optim import lr_scheduler
+
+from fusetrain.config.schema import PARTS, PlanChange, ScheduleSettings
+from fusetrain.errors import ConfigError
+from fusetrain.schedule.plan import GroupKey, SchedulePlan, make_plan, replanned
+
+DECAY, NORM, BIAS = (GroupKey(None, kind) for kind in ("decay", "norm", "bias"))
+
+
+def plan_of(schedule: dict[str, Any] | None = None, **changes: Any) -> SchedulePlan:
+    arguments: dict[str, Any] = {
+        "lr0": 1e-3,
+        "epochs": 30,
+        "batches_per_epoch": 24,
+        "accumulate": 1,
+        "momentum": 0.9,
+        "parts": PARTS,
+        "part_scales": {},
+    }
+    return make_plan(ScheduleSettings.model_validate(schedule or {}), **{**arguments, **changes})
+
+
+def all_factors(plan: SchedulePlan) -> list[float]:
+    return [plan.factor(step) for step in range(plan.total_steps)]
+
+
+def test_a_trailing_accumulation_group_counts_as_a_step() -> None:
+    plan = plan_of(epochs=3, batches_per_epoch=10, accumulate=4)
+    assert (plan.steps_per_epoch, plan.total_steps) == (3, 9)
+    assert [plan.epoch_of(step) for step in range(9)] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert [plan.last_step_of(epoch) for epoch in range(3)] == [2, 5, 8]
+
+
+def test_the_default_warms_up_for_three_epochs_and_ends_at_a_hundredth() -> None:
+    plan = plan_of()
+    factors = all_factors(plan)
+    assert plan.warmup_steps == 72
+    assert factors[0] == pytest.approx(0.001 + 0.999 / 72, abs=1e-15)
+    assert (factors[71], factors[72], factors[-1]) == (1.0, 1.0, 0.01)
+    assert all(early < late for early, late in pairwise(factors[:72]))
+    assert all(early > late for early, late in pairwise(factors[72:]))
+    assert plan.notes == ()
+
+
+def test_a_tiny_run_reaches_lr0_and_ends_at_the_floor_exactly() -> None:
+    plan = plan_of(epochs=3, batches_per_epoch=4)
+    factors = all_factors(plan)
+    assert plan.warmup_steps == 10
+    assert (factors[9], factors[10], factors[11]) == (1.0, 1.0, 0.01)
+    (note,) = plan.notes
+    assert "cut from 12 to 10 of 12 steps" in note
+
+
+@pytest.mark.parametrize(("steps", "wanted"), [(1, [1.0]), (2, [1.0, 0.01])])
+def test_runs_of_one_and_two_steps_have_no_warmup(steps: int, wanted: list[float]) -> None:
+    plan = plan_of(epochs=1, batches_per_epoch=steps)
+    assert all_factors(plan) == wanted
+    assert plan.warmup_steps == 0
+
+
+def test_every_short_run_reaches_lr0_and_the_floor() -> None:
+    for total in range(2, 40):
+        factors = all_factors(plan_of(epochs=1, batches_per_epoch=total))
+        assert max(factors) == 1.0
+        assert factors[-1] == 0.01
+
+
+def test_eta_min_is_the_rate_of_the_last_step() -> None:
+    plan = plan_of({"eta_min": 1e-6})
+    assert plan.lr(DECAY, plan.total_steps - 1) == pytest.approx(1e-6, rel=1e-15)
+
+
+def test_unit_epoch_holds_the_classic_form_for_an_epoch() -> None:
+    plan = plan_of({"unit": "epoch", "warmup": {"steps": 0}})
+    for step in range(plan.total_steps):
+        epoch = step // 24
+        wanted = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * epoch / 30))
+        assert plan.factor(step) == pytest.approx(wanted, abs=1e-15)
+
+
+def test_step_counts_milestones_from_the_start_of_the_run_with_either_composition() -> None:
+    for compose in ("shift", "overlap"):
+        schedule = {"name": "step", "milestones": [16, {"steps": 530}], "warmup": {}}
+        schedule["warmup"] = {"compose": compose}
+        factors = all_factors(plan_of(schedule))
+        assert factors[16 * 24 - 1] == 1.0
+        assert factors[16 * 24] == factors[529] == 0.1
+        assert factors[530] == pytest.approx(0.01, abs=1e-15)
+
+
+def test_step_has_its_milestones_at_two_thirds_and_eight_ninths() -> None:
+    for unit, second in (("step", 8 * 720 // 9), ("epoch", 27 * 24)):
+        factors = all_factors(plan_of({"name": "step", "unit": unit}))
+        drops = [s for s in range(1, 720) if factors[s] < factors[s - 1]]
+        assert drops == [480, second]
+
+
+def test_step_with_overlapping_warmup_equals_the_torchvision_reference() -> None:
+    """LinearLR per step inside epoch 0, MultiStepLR [16, 22] per epoch, 26 epochs."""
+    batches, epochs = 40, 26
+    warm = min(1000, batches - 1)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.02)
+    main = lr_scheduler.MultiStepLR(optimizer, milestones=[16, 22], gamma=0.1)
+    plan = plan_of(
+        {
+            "name": "step",
+            "milestones": [16, 22],
+            "warmup": {"steps": warm, "align": "start", "start": 0.001},
+        },
+        lr0=0.02,
+        epochs=epochs,
+        batches_per_epoch=batches,
+    )
+    for epoch in range(epochs):
+        warmup = (
+            lr_scheduler.LinearLR(optimizer, start_factor=0.001, total_iters=warm)
+            if epoch == 0
+            else None
+        )
+        for batch in range(batches):
+            rate = float(optimizer.param_groups[0]["lr"])
+            assert plan.lr(DECAY, epoch * batches + batch) == pytest.approx(rate, abs=1e-12)
+            optimizer.step()
+            if warmup:
+                warmup.step()
+        main.step()
+
+
+def test_overlapping_warmup_equals_the_interpolation_of_the_field() -> None:
+    """Each step interpolates from 0, or the bias rate, to the epoch's rate; momentum likewise."""
+    epochs, batches, lr0 = 10, 50, 0.01
+    warm = 3 * batches
+    plan = plan_of(
+        {
+            "name": "linear",
+            "unit": "epoch",
+            "warmup": {
+                "start": 0,
+                "align": "start",
+                "compose": "overlap",
+                "bias_lr": 0.1,
+                "momentum": 0.8,
+            },
+        },
+        lr0=lr0,
+        epochs=epochs,
+        batches_per_epoch=batches,
+        momentum=0.937,
+    )
+    for step in range(plan.total_steps):
+        target = lr0 * ((1 - step // batches / epochs) * 0.99 + 0.01)
+        x = min(1.0, step / warm)
+        assert plan.lr(DECAY, step) == pytest.approx(x * target, abs=1e-12)
+        assert plan.lr(BIAS, step) == pytest.approx(0.1 + (target - 0.1) * x, abs=1e-12)
+        assert plan.momentum(step) == pytest.approx(0.8 + 0.137 * x, abs=1e-12)
+
+
+def test_bias_rate_and_momentum_are_off_unless_asked_for() -> None:
+    plan = plan_of()
+    assert all(plan.lr(BIAS, step) == plan.lr(DECAY, step) for step in range(plan.total_steps))
+    assert plan.momentum(0) is None
+
+
+def test_bias_rate_and_momentum_arrive_exactly_at_the_end_of_the_warmup() -> None:
+    plan = plan_of({"warmup": {"bias_lr": 0.1, "momentum": 0.8}}, lr0=0.01, momentum=0.937)
+    assert plan.lr(BIAS, 0) == pytest.approx(0.1 + (0.01 - 0.1) / 72, abs=1e-15)
+    assert plan.lr(BIAS, 71) == 0.01
+    assert (plan.momentum(71), plan.momentum(719)) == (0.937, 0.937)
+    assert [plan.lr(BIAS, s) for s in (100, 719)] == [plan.lr(DECAY, s) for s in (100, 719)]
+
+
+def test_constant_warmup_holds_its_start() -> None:
+    plan = plan_of({"warmup": {"curve": "constant", "start": 0.2, "steps": 5}})
+    assert all_factors(plan)[:6] == [0.2] * 5 + [1.0]
+
+
+def test_equal_parts_share_three_groups() -> None:
+    plan = plan_of(part_scales={part: 0.5 for part in PARTS})
+    assert plan.groups == (DECAY, NORM, BIAS)
+    assert plan.columns == ("lr0", "lr/pg0", "lr/pg1", "lr/pg2")
+    assert plan.row(72) == (1e-3, 5e-4, 5e-4, 5e-4)
+
+
+def test_parts_that_differ_repeat_the_three_groups_in_the_order_of_the_parts() -> None:
+    plan = plan_of(parts=tuple(reversed(PARTS)), part_scales={"neck": 0.1})
+    assert [group.part for group in plan.groups] == [part for part in PARTS for _ in range(3)]
+    assert [group.kind for group in plan.groups[:3]] == ["decay", "norm", "bias"]
+    assert plan.lr(GroupKey("neck", "norm"), 72) == 1e-3 * 0.1
+    assert plan.row(72)[0] == plan.lr(GroupKey("head", "decay"), 72) == 1e-3
+
+
+def test_a_part_has_a_warmup_of_its_own() -> None:
+    plan = plan_of({"warmup": {"epochs": 1, "parts": {"backbone": {"epochs": 5}}}})
+    slow, quick = GroupKey("backbone", "decay"), GroupKey("head", "decay")
+    assert plan.lr(quick, 23) == plan.lr(slow, 119) == 1e-3
+    assert plan.lr(slow, 23) < 0.25e-3
+    assert plan.lr(slow, 719) == plan.lr(quick, 719) == 1e-5
+    assert plan.factor(23) == 1.0
+
+
+def test_parts_that_all_have_the_same_warmup_of_their_own_still_get_it() -> None:
+    parts = {part: {"steps": 10} for part in PARTS}
+    plan = plan_of({"warmup": {"steps": 100, "parts": parts}})
+    assert {plan.lr(group, 9) for group in plan.groups} == {1e-3}
+
+
+def test_a_part_with_scale_zero_stays_still_whatever_the_bias_rate() -> None:
+    plan = plan_of({"warmup": {"bias_lr": 0.1}}, part_scales={"backbone": 0.0})
+    assert {plan.lr(GroupKey("backbone", "bias"), step) for step in range(720)} == {0.0}
+
+
+def test_settings_of_parts_that_the_model_lacks_are_named() -> None:
+    schedule = {"warmup": {"parts": {"fusion": {"steps": 3}}}}
+    plan = plan_of(schedule, parts=("backbone", "neck", "head"), part_scales={"backbone_ir": 0.1})
+    assert plan.groups == (DECAY, NORM, BIAS)
+    assert [note.split(":")[0] for note in plan.notes] == [
+        "the model has no part fusion",
+        "the model has no part backbone_ir",
+    ]
+
+
+def test_an_extended_run_follows_the_old_plan_and_then_the_new_one() -> None:
+    old, new = plan_of(epochs=10), plan_of(epochs=20)
+    plans = replanned([], from_step=240, old_epochs=10, new_epochs=20)
+    schedule = {"plans": [change.model_dump() for change in plans]}
+    plan = plan_of(schedule, epochs=20)
+    assert plan.total_steps == 480
+    assert all_factors(plan) == all_factors(old) + all_factors(new)[240:]
+    again = replanned(plans, from_step=480, old_epochs=20, new_epochs=25)
+    assert [(change.from_step, change.epochs) for change in again] == [
+        (0, 10),
+        (240, 20),
+        (480, 25),
+    ]
+
+
+def test_a_run_may_be_replanned_twice_before_its_next_step() -> None:
+    plans = [(0, 10), (240, 20), (240, 15)]
+    changes = [{"from_step": step, "epochs": epochs} for step, epochs in plans]
+    plan = plan_of({"plans": changes}, epochs=15)
+    assert all_factors(plan)[240:] == all_factors(plan_of(epochs=15))[240:]
+
+
+@pytest.mark.parametrize(
+    ("plans", "reason"),
+    [
+        ([(5, 30)], "begin with from_step 0"),
+        ([(0, 10), (100, 20), (50, 30)], "ascend"),
+        ([(0, 10), (240, 20)], "train.epochs is 30"),
+        ([(0, 10), (300, 30)], "lies behind the 10 epochs"),
+    ],
+)
+def test_plans_that_contradict_the_run_are_refused(
+    plans: list[tuple[int, int]], reason: str
+) -> None:
+    changes = [{"from_step": step, "epochs": epochs} for step, epochs in plans]
+    with pytest.raises(ConfigError, match=reason):
+        plan_of({"plans": changes})
+
+
+def test_all_problems_are_reported_at_once_with_their_keys() -> None:
+    plans = [PlanChange(from_step=0, epochs=3).model_dump()]
+    with pytest.raises(ConfigError) as caught:
+        plan_of({"lrf": 2, "warmpu": 1, "plans": plans})
+    places = {problem.where for problem in caught.value.problems}
+    assert places == {"schedule.lrf", "schedule.warmpu", "schedule.plans"}
+
+
+def test_an_eta_min_above_lr0_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"eta_min.*at most lr0 \(0\.001\)"):
+        plan_of({"eta_min": 0.01})
+
+
+def test_a_length_that_rounds_to_no_step_is_refused_where_one_is_needed() -> None:
+    with pytest.raises(ConfigError, match="t_max"):
+        plan_of({"t_max": 0.1}, batches_per_epoch=2)
