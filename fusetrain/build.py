@@ -1,6 +1,6 @@
-"""What a config means before torch is needed: its names checked, its data found, its schedule planned.
+"""What a config means before torch is needed: names checked, data found, schedule planned.
 
-`training.py` goes on from here to detector, loaders and trainer. Together they are the composition
+`session.py` goes on from here to detector, loaders and trainer. Together they are the composition
 root: besides the command line, only they see a whole config.
 """
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusetrain.schedule.options import KeyProblem
 from fusetrain.config.schema import PARTS, Config
 from fusetrain.data.image import ThermalWindow, thermal_window
 from fusetrain.data.index import DatasetIndex, SplitScan, count_pairs, scan_split
@@ -20,6 +19,7 @@ from fusetrain.detector import BACKBONES
 from fusetrain.detector.fusion import KINDS, OPERATORS
 from fusetrain.engine import OPTIMIZERS
 from fusetrain.errors import ConfigError, DataError
+from fusetrain.schedule.options import KeyProblem
 from fusetrain.schedule.plan import SchedulePlan, curve_problems, make_plan
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from fusetrain import batches, build, training
+from fusetrain import batches, build
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
 from fusetrain.engine.machine import describe
 from fusetrain.engine.step import images
 from fusetrain.sample import Batch
+from fusetrain.session import Session, assemble, choose_machine
 
 
 def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
@@ -23,10 +24,10 @@ def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
     Raises:
         ResourceError: Device or memory are not there.
     """
-    machine = training.choose_machine(config)
+    machine = choose_machine(config)
     machine.apply()
     config = build.resolved(config, machine)
-    session = training.assemble(config, data, machine)
+    session = assemble(config, data, machine)
     source = batches.BatchSource(config, data, machine)
     batch = next(source.train(0, 0))
     flops = _flops(session, batch)
@@ -52,7 +53,7 @@ def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
     ]
 
 
-def _flops(session: training.Session, batch: Batch) -> float:
+def _flops(session: Session, batch: Batch) -> float:
     """Return the floating-point operations of a forward pass on one pair."""
     rgb, ir = images(batch, session.machine)
     model = session.detector.eval()

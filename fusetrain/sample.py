@@ -85,7 +85,7 @@ class Batch:
         )
 
     def to(self, device: torch.device) -> Batch:
-        """Return the batch with its images and boxes on ``device``; bookkeeping stays on the CPU."""
+        """Return the batch with images and boxes on ``device``; bookkeeping stays on the CPU."""
         return Batch(
             pixels=self.pixels.to(device, non_blocking=True),
             boxes_xyxy_px=self.boxes_xyxy_px.to(device, non_blocking=True),

@@ -1,42 +1,35 @@
-"""Train and resume: puts detector, loaders, loss and trainer together and runs them in a folder.
+"""Train and resume: runs a session in a folder, and says what a resumed run may change.
 
-`build.py` has done what needs no torch, `data_loading.py` makes the batches. Printing is left to
-the reporter that is passed in and to the command line.
+`session.py` puts the run together. Printing is left to the reporter that is passed in and to the
+command line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import fusetrain
-from fusetrain import batches, build, distributed
+from fusetrain import build, distributed
 from fusetrain.build import TrainingData
 from fusetrain.config.load import effective_yaml, load_config
 from fusetrain.config.schema import Config
 from fusetrain.data.image import ThermalWindow
-from fusetrain.detector.detector import FusionDetector
-from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.engine import machine as machines
 from fusetrain.engine.checkpoint import TrainState, read_newest
-from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.keeper import RunKeeper, restore
 from fusetrain.engine.machine import Machine
-from fusetrain.engine.optim import build_optimizer
-from fusetrain.engine.signals import StopFlag, stop_on_signals
-from fusetrain.engine.step import StepRunner
-from fusetrain.engine.trainer import Limits, Reporter, Trainer
-from fusetrain.engine.weights import WeightsInfo
+from fusetrain.engine.signals import stop_on_signals
+from fusetrain.engine.trainer import Reporter
 from fusetrain.errors import ConfigError, DataError, Problem, StoppedError
-from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.run_dir import RunDir
-from fusetrain.schedule.plan import GroupKey, SchedulePlan, replanned
-from fusetrain.schedule.scheduler import Scheduler
+from fusetrain.schedule.plan import GroupKey, replanned
+from fusetrain.session import Session, assemble, choose_machine, fingerprint, make_trainer
 
 # What `resume --set` may change. A longer or shorter run is planned anew from where it stands.
 RESUMABLE = (
@@ -52,29 +45,6 @@ RESUMABLE = (
 )
 
 
-@dataclass(frozen=True)
-class Session:
-    """A run that is put together, before its first step.
-
-    Attributes:
-        config: The settings, every choice written out.
-        data: The splits.
-        machine: How the machine is used.
-        plan: The learning rates.
-        detector: The detector, not wrapped.
-        runner: Runs its steps.
-        info: What is stored with its weights.
-    """
-
-    config: Config
-    data: TrainingData
-    machine: Machine
-    plan: SchedulePlan
-    detector: FusionDetector
-    runner: StepRunner
-    info: WeightsInfo
-
-
 class RunReporter(Reporter):
     """Who is told how a run begins and goes; the command line prints, a notebook may not."""
 
@@ -86,19 +56,6 @@ class RunReporter(Reporter):
 
     def on_end(self) -> None:
         """The run ends here, in whichever way."""
-
-
-def choose_machine(config: Config) -> Machine:
-    """Return how a run uses its machine."""
-    train = config.train
-    return machines.choose_machine(
-        device=train.device,
-        amp=train.amp,
-        memory_format=train.memory_format,
-        threads=train.threads,
-        workers=train.workers,
-        deterministic=train.deterministic,
-    )
 
 
 def train(config: Config, data: TrainingData, *, reporter: RunReporter) -> RunDir:
@@ -177,70 +134,6 @@ def resume(
         return _run(session, run, state, reporter=reporter)
 
 
-def assemble(config: Config, data: TrainingData, machine: Machine) -> Session:
-    """Put detector, optimizer and average together, freshly initialised from the seed."""
-    spec = detector_spec(config, len(data.train.class_names))
-    torch.manual_seed(config.train.seed)
-    detector = build_detector(spec).to(machine.device)
-    detector = detector.to(memory_format=machine.memory_format)  # type: ignore[call-overload]
-    plan = build.plan_for_pairs(config, len(data.train))
-    optimizer = build_optimizer(
-        config.optim.name,
-        detector.parts(),
-        groups=plan.groups,
-        lr=config.optim.lr0,
-        momentum=config.optim.momentum_or_default,
-        weight_decay=config.optim.weight_decay,
-    )
-    runner = StepRunner(
-        _replicated(detector, config, machine),
-        loss_of(config),
-        optimizer,
-        average=WeightAverage(detector) if config.train.ema else None,
-        machine=machine,
-        clip_norm=config.train.clip_norm,
-    )
-    info = WeightsInfo(spec, data.train.class_names, config.train.imgsz, data.window)
-    return Session(config, data, machine, plan, detector, runner, info)
-
-
-def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
-    """Return the shape of the detector that a config asks for."""
-    model = config.model
-    return DetectorSpec(
-        kind=model.fusion,
-        operator=model.operator,
-        backbone=model.backbone,
-        size=model.size,
-        width=model.width,
-        num_classes=num_classes,
-    )
-
-
-def loss_of(config: Config) -> DetectionLoss:
-    """Return the loss with the gains of a config."""
-    return DetectionLoss(
-        box_gain=config.loss.box,
-        class_gain=config.loss.cls,
-        dfl_gain=config.loss.dfl,
-        label_smoothing=config.loss.label_smoothing,
-    )
-
-
-def fingerprint(data: TrainingData) -> str:
-    """Return what identifies the files and labels of both splits."""
-    return f"{data.train.fingerprint()} {data.val.fingerprint()}"
-
-
-def _replicated(detector: FusionDetector, config: Config, machine: Machine) -> torch.nn.Module:
-    model: torch.nn.Module = detector
-    if config.train.sync_bn and distributed.world_size() > 1:
-        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    if config.train.compile:
-        model = torch.compile(model)  # type: ignore[assignment]
-    return distributed.replicate(model, machine.device)
-
-
 def _shared_run(config: Config) -> RunDir:
     """Make the run folder on the main rank and return it on all."""
     made = None
@@ -268,7 +161,7 @@ def _run(session: Session, run: RunDir, state: TrainState, *, reporter: RunRepor
         stop = stack.enter_context(stop_on_signals())
         stack.callback(reporter.on_end)
         reporter.on_start(session, run, state)
-        trainer = _trainer(session, keeper, state, reporter=reporter, stop=stop)
+        trainer = make_trainer(session, keeper, state, reporter=reporter, stop=stop)
         try:
             trainer.run()
         except StoppedError as error:
@@ -277,44 +170,6 @@ def _run(session: Session, run: RunDir, state: TrainState, *, reporter: RunRepor
         if distributed.is_main():
             run.event("end", epochs=state.epoch, best_epoch=state.best_epoch)
     return run
-
-
-def _trainer(
-    session: Session,
-    keeper: RunKeeper,
-    state: TrainState,
-    *,
-    reporter: RunReporter,
-    stop: StopFlag,
-) -> Trainer:
-    config, machine = session.config, session.machine
-    source = batches.BatchSource(config, session.data, machine)
-    return Trainer(
-        session.runner,
-        Scheduler(session.plan, session.runner.optimizer, lr_scale=state.lr_scale),
-        batches=source.train,
-        validate=source.validator(loss_of(config)),
-        limits=limits_of(config, build.batches_per_epoch(config, len(session.data.train))),
-        keeper=keeper,
-        reporter=reporter,
-        stop=stop,
-        state=state,
-    )
-
-
-def limits_of(config: Config, batches_per_epoch: int) -> Limits:
-    """Return when a run validates, saves and ends."""
-    train = config.train
-    return Limits(
-        epochs=train.epochs,
-        batches_per_epoch=batches_per_epoch,
-        accumulate=train.accumulate,
-        patience=train.patience,
-        val_every=train.val_every,
-        save_steps=train.save_every.steps,
-        save_minutes=train.save_every.minutes,
-        save_epochs=train.save_every.epochs,
-    )
 
 
 def _context(session: Session) -> dict[str, Any]:

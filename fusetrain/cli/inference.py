@@ -114,9 +114,7 @@ def _rows(result: Validation, info: WeightsInfo) -> list[tuple[object, ...]]:
     return rows
 
 
-def _json(
-    result: Validation, info: WeightsInfo, *, split: str, num_pairs: int
-) -> dict[str, Any]:
+def _json(result: Validation, info: WeightsInfo, *, split: str, num_pairs: int) -> dict[str, Any]:
     metrics, per_class = result.metrics, result.metrics.per_class
     return {
         "split": split,

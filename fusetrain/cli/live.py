@@ -10,7 +10,8 @@ from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import Validation
 from fusetrain.engine.machine import describe
 from fusetrain.results.run_dir import RunDir
-from fusetrain.training import RunReporter, Session
+from fusetrain.session import Session
+from fusetrain.training import RunReporter
 
 HEADER = "   epoch     box   cls   dfl   mAP50 mAP50-95        lr    time"
 

@@ -5,6 +5,7 @@ With a terminal a bar shows the running epoch; with or without one, each epoch l
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,7 +16,7 @@ from fusetrain import build
 from fusetrain.cli.console import progress, stderr_console, table, visible
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
-from fusetrain.errors import DataError, FusetrainError, Problem, StoppedError
+from fusetrain.errors import DataError, Problem
 
 if TYPE_CHECKING:
     from fusetrain.checks.audit import AuditReport
@@ -85,11 +86,9 @@ def resume(
     _print_end(resumed.path)
 
 
-def _settings(
-    path: Path, sets: Sequence[str], *, data: Path | None, name: str | None
-) -> Config:
+def _settings(path: Path, sets: Sequence[str], *, data: Path | None, name: str | None) -> Config:
     """Return the checked config with the data set and the run name of the command line."""
-    extra = [f"run.name={name}"] if name else []
+    extra = [f"run.name={json.dumps(name)}"] if name else []
     loaded = load_config(path, [*sets, *extra], checks=[build.config_checks])
     chosen = data or loaded.data_path
     return loaded.config.model_copy(update={"data": str(chosen) if chosen else None})
@@ -128,9 +127,7 @@ def _problem(finding: Finding) -> Problem:
 
 def _print_remarks(report: AuditReport) -> None:
     """Print how many warnings there are, by code."""
-    warned = {
-        finding.code for finding in report.findings if finding.level in ("warn", "error")
-    }
+    warned = {finding.code for finding in report.findings if finding.level in ("warn", "error")}
     if warned:
         counts = ", ".join(f"{code} x{report.counts[code]}" for code in sorted(warned))
         stderr_console().print(f"data: {counts} (see fusetrain check-data)", markup=False)

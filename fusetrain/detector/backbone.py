@@ -47,7 +47,13 @@ SCALES = {
 }
 
 
-class CspBackbone(nn.Module):
+class Pyramid(nn.Module):
+    """What a backbone is: a module that knows the channels of its levels P3, P4 and P5."""
+
+    channels: tuple[int, ...]
+
+
+class CspBackbone(Pyramid):
     """Five halvings with a CSP stage after each of the last four.
 
     Args:

@@ -69,6 +69,7 @@ class OneStream(nn.Module):
     def forward(
         self, visible: Sequence[Tensor] | None, infrared: Sequence[Tensor] | None
     ) -> Sequence[Tensor]:
+        """Return the levels of the one stream there is."""
         levels = visible if visible is not None else infrared
         assert levels is not None, "a detector has at least one stream"
         return levels
@@ -82,5 +83,6 @@ class LevelFusion(nn.Module):
         self.levels = nn.ModuleList(operators)
 
     def forward(self, visible: Sequence[Tensor], infrared: Sequence[Tensor]) -> list[Tensor]:
+        """Return the joined levels; both streams have levels of equal shapes."""
         pairs = zip(self.levels, visible, infrared, strict=True)
         return [fuse(rgb_level, ir_level) for fuse, rgb_level, ir_level in pairs]

@@ -1,7 +1,7 @@
-"""The head: per level, one branch says what stands at an anchor point, another where its sides are.
+"""The head: one branch says what stands at an anchor point, another where its sides are.
 
-A 1x1 stem and two decoupled branches follow YOLOX (arXiv 2107.08430), distances as a distribution over bins follow
-GFL (arXiv 2006.04388). Shape legend: see `sample.RawPredictions`.
+A 1x1 stem and two decoupled branches a level follow YOLOX (arXiv 2107.08430), distances as a
+distribution over bins follow GFL (arXiv 2006.04388). Shape legend: see `sample.RawPredictions`.
 """
 
 from __future__ import annotations
@@ -50,10 +50,11 @@ class DecoupledHead(nn.Module):
     def forward(self, levels: Sequence[Tensor]) -> RawPredictions:
         """Return the logits of all anchor points, fine levels first."""
         stems = [stem(level) for stem, level in zip(self.stems, levels, strict=True)]
+        sides = _by_anchor(self.box_branches, stems)
         anchors, strides = self._anchors(levels)
         return RawPredictions(
             class_logits=_by_anchor(self.class_branches, stems),
-            distance_logits=_by_anchor(self.box_branches, stems).unflatten(-1, (4, self.num_bins)),
+            distance_logits=sides.reshape(*sides.shape[:2], 4, self.num_bins),
             anchors_xy_px=anchors,
             strides_px=strides,
         )
@@ -72,9 +73,13 @@ class DecoupledHead(nn.Module):
 
     def _set_biases(self) -> None:
         """Start at rare objects (focal loss, arXiv 1708.02002) and near distances."""
-        for class_branch, box_branch in zip(self.class_branches, self.box_branches, strict=True):
-            nn.init.constant_(class_branch[-1].bias, -math.log((1 - PRIOR) / PRIOR))
-            nn.init.constant_(box_branch[-1].bias, 1.0)
+        for branches, bias in (
+            (self.class_branches, -math.log((1 - PRIOR) / PRIOR)),
+            (self.box_branches, 1.0),
+        ):
+            for branch in branches:
+                *_, last = branch.children()
+                nn.init.constant_(last.get_parameter("bias"), bias)
 
 
 def _branch(width: int, out_channels: int) -> nn.Sequential:

@@ -9,10 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from torch import nn
-
 from fusetrain.detector import BACKBONES
-from fusetrain.detector.backbone import SCALES, STRIDES_PX, Scale
+from fusetrain.detector.backbone import SCALES, STRIDES_PX, Pyramid, Scale
 from fusetrain.detector.detector import FusionDetector, LevelFusion, OneStream
 from fusetrain.detector.fusion import KINDS, OPERATORS
 from fusetrain.detector.head import DecoupledHead
@@ -81,11 +79,11 @@ def mid(spec: DetectorSpec) -> FusionDetector:
 
 
 def _single(
-    spec: DetectorSpec, *, backbone: nn.Module | None, backbone_ir: nn.Module | None
+    spec: DetectorSpec, *, backbone: Pyramid | None, backbone_ir: Pyramid | None
 ) -> FusionDetector:
     stream = backbone if backbone is not None else backbone_ir
     assert stream is not None
-    channels: tuple[int, ...] = stream.channels  # type: ignore[assignment]
+    channels = stream.channels
     return FusionDetector(
         backbone=backbone,
         backbone_ir=backbone_ir,
@@ -95,8 +93,8 @@ def _single(
     )
 
 
-def _stream(spec: DetectorSpec, in_channels: int) -> nn.Module:
-    stream: nn.Module = BACKBONES.get(spec.backbone)(in_channels, spec.stream_scale)
+def _stream(spec: DetectorSpec, in_channels: int) -> Pyramid:
+    stream: Pyramid = BACKBONES.get(spec.backbone)(in_channels, spec.stream_scale)
     return stream
 
 

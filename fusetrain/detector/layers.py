@@ -29,6 +29,7 @@ class ConvBnAct(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.03)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return the activated map."""
         return functional.silu(self.norm(self.conv(features)), inplace=True)
 
 
@@ -42,6 +43,7 @@ class Bottleneck(nn.Module):
         self.shortcut = shortcut
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return a map of the same shape."""
         out: Tensor = self.expand(self.reduce(features))
         return features + out if self.shortcut else out
 
@@ -64,6 +66,7 @@ class CspStage(nn.Module):
         self.join = ConvBnAct((2 + depth) * hidden, out_channels, kernel=1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return the joined map."""
         maps = list(self.enter(features).chunk(2, dim=1))
         for block in self.blocks:
             maps.append(block(maps[-1]))
@@ -84,6 +87,7 @@ class PyramidPooling(nn.Module):
         self.join = ConvBnAct(4 * hidden, channels, kernel=1)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Return a map of the same shape."""
         maps = [self.enter(features)]
         for _ in range(3):
             maps.append(functional.max_pool2d(maps[-1], 5, stride=1, padding=2))

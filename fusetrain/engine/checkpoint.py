@@ -196,7 +196,7 @@ def read_newest(weights: Path) -> tuple[dict[str, Any], Path, str]:
     Raises:
         RunError: No sound checkpoint is left; every reason is listed.
     """
-    reasons = []
+    reasons: list[str] = []
     for path in (weights / "last.pt", weights / "last.prev.pt"):
         try:
             return unpack(path.read_bytes(), str(path)), path, "; ".join(reasons)

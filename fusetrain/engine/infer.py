@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusetrain import distributed
@@ -161,12 +162,12 @@ class _Collected:
         return scored, boxes, (box, cls, dfl)
 
 
-def _repeat(counts: list[tuple[int, int]]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _repeat(counts: list[tuple[int, int]]) -> NDArray[np.int64]:
     ids = np.array([sample_id for sample_id, _ in counts], dtype=np.int64)
     return np.repeat(ids, np.array([count for _, count in counts], dtype=np.int64))
 
 
-def _stack(tensors: list[Tensor], empty: tuple[int, ...]) -> np.ndarray:  # type: ignore[type-arg]
+def _stack(tensors: list[Tensor], empty: tuple[int, ...]) -> NDArray[np.float64]:
     if not tensors:
         return np.zeros(empty)
     return torch.cat([tensor.double() for tensor in tensors]).numpy()

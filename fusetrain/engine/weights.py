@@ -115,7 +115,7 @@ def _read(file: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
             return content["average"] or content["model"], info
         with safe_open(file, framework="pt") as opened:
             metadata = {name: json.loads(text) for name, text in (opened.metadata() or {}).items()}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no mapping
     except (OSError, SafetensorError, ValueError) as error:
         raise RunError(
             f"{file} cannot be read as weights: {error}",

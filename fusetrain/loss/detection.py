@@ -11,7 +11,7 @@ may be foreground.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -52,7 +52,7 @@ class DetectionLoss:
     class_gain: float = 0.5
     dfl_gain: float = 1.5
     label_smoothing: float = 0.0
-    assigner: TaskAlignedAssigner = TaskAlignedAssigner()
+    assigner: TaskAlignedAssigner = field(default_factory=TaskAlignedAssigner)
 
     def __call__(self, predictions: RawPredictions, batch: Batch) -> LossTerms:
         """Return the loss of ``predictions`` for the boxes of ``batch``, on the same device.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusetrain.results.figure_style import plain, save_figure, thinned
+from fusetrain.results.figure_style import label_rotation, save_figure, thinned
 from fusetrain.results.overlaps import Floats, Ints
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_COUNTED = 12
 MAX_SHARED = 32
+TICKS = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0)
 BACKGROUND = "background"
 
 
@@ -60,13 +61,15 @@ def row_shares(matrix: Ints) -> Floats:
 
 def _draw_matrix(axes: Axes, matrix: Ints, names: Sequence[str]) -> None:
     shares = row_shares(matrix)
-    image = axes.imshow(np.nan_to_num(shares), cmap="Blues", vmin=0.0, vmax=1.0, aspect="equal")
+    # Square roots, so that rare confusions leave a trace beside the diagonal.
+    image = axes.imshow(np.sqrt(np.nan_to_num(shares)), cmap="Blues", vmin=0.0, vmax=1.0)
     places, labels = thinned(names[:-1])
     places, labels = [*places, len(names) - 1], [*labels, BACKGROUND]
-    axes.set_xticks(places, labels, rotation=0 if len(names) <= 4 else 90)
+    axes.set_xticks(places, labels, rotation=label_rotation(labels))
     axes.set_yticks(places, labels)
     axes.set(xlabel="found as (background: missed)", ylabel="true (background: nothing there)")
-    axes.figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
+    bar = axes.figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
+    bar.set_ticks([share**0.5 for share in TICKS], labels=[f"{share:.0%}" for share in TICKS])
     if len(names) <= MAX_SHARED:
         _write_cells(axes, matrix, shares)
 
@@ -83,5 +86,5 @@ def _write_cells(axes: Axes, matrix: Ints, shares: Floats) -> None:
             ha="center",
             va="center",
             fontsize=10 if with_counts else 7,
-            color="white" if share > 0.5 else "black",
+            color="white" if share > 0.36 else "black",
         )

@@ -22,7 +22,8 @@ LINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 LINE_STYLES = ("-", "--", "-.", ":")
 COLOUR_MAP = "cividis"
 MAX_TICK_LABELS = 27
-MAX_LABEL_CHARS = 22
+MAX_LABEL_CHARS = 19
+MAX_LEVEL_CHARS = 36
 DPI = 120
 STYLE = {
     "font.size": 10,
@@ -67,9 +68,14 @@ def save_figure(
 
 
 def plain(label: str) -> str:
-    """Return text that matplotlib neither hides, nor reads as a formula, nor breaks; cut short."""
+    """Return text that matplotlib neither hides, nor reads as a formula, nor breaks.
+
+    Long names lose their middle, because names of a family differ at either end.
+    """
     shown = "".join(char if char.isprintable() else "?" for char in label)
-    shown = shown if len(shown) <= MAX_LABEL_CHARS else f"{shown[: MAX_LABEL_CHARS - 1]}…"
+    if len(shown) > MAX_LABEL_CHARS:
+        half = MAX_LABEL_CHARS // 2
+        shown = f"{shown[:half]}…{shown[-half:]}"
     return (f" {shown}" if shown.startswith("_") else shown).replace("$", r"\$")
 
 
@@ -84,6 +90,12 @@ def thinned(names: Sequence[str]) -> tuple[list[int], list[str]]:
     step = -(-len(names) // MAX_TICK_LABELS) if names else 1
     places = list(range(0, len(names), step))
     return places, [plain(names[place]) for place in places]
+
+
+def label_rotation(labels: Sequence[str]) -> int:
+    """Return the angle in degrees at which labels below an axis do not touch each other."""
+    longest = max((len(label) for label in labels), default=0)
+    return 0 if longest * len(labels) <= MAX_LEVEL_CHARS else 90
 
 
 def legend_above(axes: Axes, *, columns: int = 2) -> None:

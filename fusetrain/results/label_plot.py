@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fusetrain.results.figure_style import (
     COLOUR_MAP,
     LINE_COLOURS,
+    label_rotation,
     save_figure,
     say_empty,
     thinned,
@@ -80,7 +81,7 @@ def _draw_classes(axes: Axes, labels: LabelArrays) -> None:
     if num_classes <= MAX_COUNTED_BARS:
         axes.bar_label(bars, padding=2)
     places, names = thinned(labels.class_names)
-    axes.set_xticks(places, names, rotation=0 if num_classes <= 4 else 90)
+    axes.set_xticks(places, names, rotation=label_rotation(names))
     margin = max(0.6, (4 - num_classes) / 2)
     axes.set_xlim(-margin, num_classes - 1 + margin)
     axes.set_ylim(0, max(1, counts.max(initial=0)) * 1.1)
@@ -91,7 +92,7 @@ def _draw_sizes(axes: Axes, boxes_cxcywh_unit: NDArray[np.floating[Any]]) -> Non
     """Draw width against height in logarithmic scales: points if they are few, else a density."""
     axes.set(title="Box sizes", xlabel="width / image width", ylabel="height / image height")
     sides = boxes_cxcywh_unit[:, 2:][(boxes_cxcywh_unit[:, 2:] > 0).all(axis=1)]
-    low = 10.0 ** np.floor(np.log10(sides.min(initial=0.1)))
+    low = 0.7 * sides.min(initial=0.1)
     axes.set(xscale="log", yscale="log", xlim=(low, 1.05), ylim=(low, 1.05))
     if not len(sides):
         say_empty(axes, "no box")

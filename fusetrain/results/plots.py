@@ -31,15 +31,16 @@ if TYPE_CHECKING:
 
 MAX_MARKED_EPOCHS = 40
 MAX_NAMED_CURVES = 12
+BEST_COLUMN = "metrics/mAP50-95(B)"
 PANELS = (
     ("box loss", (("train/box_loss", "train"), ("val/box_loss", "val"))),
     ("class loss", (("train/cls_loss", "train"), ("val/cls_loss", "val"))),
     ("distribution loss", (("train/dfl_loss", "train"), ("val/dfl_loss", "val"))),
     (
-        "at best F1",
+        "at best F1 confidence",
         (("metrics/precision(B)", "precision"), ("metrics/recall(B)", "recall")),
     ),
-    ("mAP", (("metrics/mAP50(B)", "IoU 0.5"), ("metrics/mAP50-95(B)", "IoU 0.5–0.95"))),
+    ("mAP", (("metrics/mAP50(B)", "IoU 0.5"), ("metrics/mAP50-95(B)", "0.5–0.95"))),
     ("learning rate lr0", (("lr0", ""),)),
 )
 
@@ -60,12 +61,14 @@ def save_results_figure(path: Path, history: Sequence[Row], *, warmup_epochs: fl
         for axes, (title, columns) in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
             axes.set_title(title)
             _draw_columns(axes, history, columns)
+            if columns[-1][0] == BEST_COLUMN:
+                _mark_best(axes, history)
             if warmup_epochs:
                 axes.axvspan(0, warmup_epochs, color="0.9", zorder=0)
             axes.set_xlim(0, max([1, *(int(row["epoch"] or 0) for row in history)]) * 1.02)
             axes.set_xlabel("epoch")
             axes.grid(visible=True)
-            legend_above(axes)
+            legend_above(axes, columns=3)
         if warmup_epochs:
             figure.text(0.995, 0.005, "grey: warmup", ha="right", va="bottom", color="0.35")
 
@@ -131,6 +134,17 @@ def _draw_columns(
         say_empty(axes, "no value yet")
     else:
         axes.set_ylim(bottom=0.0)
+
+
+def _mark_best(axes: Axes, history: Sequence[Row]) -> None:
+    """Mark the epoch whose weights are kept as the best: the earlier one at a tie."""
+    scores = [(row[BEST_COLUMN], row["epoch"]) for row in history if _is_number(row[BEST_COLUMN])]
+    if scores:
+        score, epoch = max(scores, key=lambda item: item[0] or 0.0)
+        label = f"best: {epoch:g}"
+        axes.plot(
+            [epoch], [score], "*", color="black", markersize=10, label=label, clip_on=False, zorder=4
+        )
 
 
 def _is_number(value: float | int | None) -> bool:

@@ -55,7 +55,5 @@ def test_detections_move_back_to_the_original_and_are_clipped() -> None:
     found = Detections(
         torch.tensor([[10.0, 20.0, 30.0, 400.0]]), torch.tensor([0.9]), torch.tensor([0])
     )
-    moved = to_original(
-        found, torch.tensor([0.5, 0.25, 10.0, 10.0]), torch.tensor([100, 80])
-    )
+    moved = to_original(found, torch.tensor([0.5, 0.25, 10.0, 10.0]), torch.tensor([100, 80]))
     assert moved.boxes_xyxy_px.tolist() == [[0.0, 40.0, 40.0, 100.0]]

@@ -1,4 +1,4 @@
-"""A tiny data set and the command line as a real process, for the tests that run whole trainings."""
+"""A tiny data set and the command line as a real process, for tests that run trainings."""
 
 import os
 import subprocess

@@ -97,8 +97,10 @@ def test_workers_do_not_change_a_bit(
 def stop_in_the_middle(config: Path, number: int) -> subprocess.Popen[str]:
     """Start a training that saves after every step, send a signal once some steps are saved."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "fusetrain", "train", "--config", str(config)]
-        + ["--set", "train.save_every={steps: 1, epochs: 1}"],
+        [
+            *(sys.executable, "-m", "fusetrain", "train", "--config", str(config)),
+            *("--set", "train.save_every={steps: 1, epochs: 1}"),
+        ],
         env=environment(),
         stderr=subprocess.PIPE,
         text=True,
@@ -193,12 +195,12 @@ def test_folder_in_use_is_refused(tiny_config: Path, fusetrain: Command) -> None
     assert str(process.pid) in second.stderr
 
 
-def test_two_ranks_see_what_one_sees(
-    untouched: Path, tiny_config: Path, tmp_path: Path
-) -> None:
+def test_two_ranks_see_what_one_sees(untouched: Path, tiny_config: Path, tmp_path: Path) -> None:
     launched = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-        + ["-m", "fusetrain", "train", "--config", str(tiny_config)],
+        [
+            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+            *("--nproc-per-node=2", "-m", "fusetrain", "train", "--config", str(tiny_config)),
+        ],
         env=environment(),
         capture_output=True,
         text=True,

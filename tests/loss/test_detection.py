@@ -98,7 +98,9 @@ def test_padding_does_not_change_the_loss() -> None:
         canvas_from_original=batch.canvas_from_original,
         original_sizes_hw=batch.original_sizes_hw,
     )
-    torch.testing.assert_close(DetectionLoss()(raw, padded).items, DetectionLoss()(raw, batch).items)
+    torch.testing.assert_close(
+        DetectionLoss()(raw, padded).items, DetectionLoss()(raw, batch).items
+    )
 
 
 def test_descent_on_the_logits_alone_finds_the_box() -> None:

@@ -16,5 +16,6 @@ class Concat(nn.Module):
         self.mix = ConvBnAct(2 * channels, channels, kernel=1)
 
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """Return (B, C, H, W) of two maps of that shape."""
         mixed: Tensor = self.mix(torch.cat((visible, infrared), dim=1))
         return mixed

@@ -1,0 +1,169 @@
+"""Put one run together: detector, optimizer, average, loss, limits, loaders, trainer.
+
+`build.py` has done what needs no torch, `batches.py` makes the batches; `training.py` runs what is
+put together here in a folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from fusetrain import batches, build, distributed
+from fusetrain.build import TrainingData
+from fusetrain.config.schema import Config
+from fusetrain.detector.detector import FusionDetector
+from fusetrain.detector.kinds import DetectorSpec, build_detector
+from fusetrain.engine import machine as machines
+from fusetrain.engine.checkpoint import TrainState
+from fusetrain.engine.ema import WeightAverage
+from fusetrain.engine.keeper import RunKeeper
+from fusetrain.engine.machine import Machine
+from fusetrain.engine.optim import build_optimizer
+from fusetrain.engine.signals import StopFlag
+from fusetrain.engine.step import StepRunner
+from fusetrain.engine.trainer import Limits, Reporter, Trainer
+from fusetrain.engine.weights import WeightsInfo
+from fusetrain.loss.detection import DetectionLoss
+from fusetrain.schedule.plan import SchedulePlan
+from fusetrain.schedule.scheduler import Scheduler
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is put together, before its first step.
+
+    Attributes:
+        config: The settings, every choice written out.
+        data: The splits.
+        machine: How the machine is used.
+        plan: The learning rates.
+        detector: The detector, not wrapped.
+        runner: Runs its steps.
+        info: What is stored with its weights.
+    """
+
+    config: Config
+    data: TrainingData
+    machine: Machine
+    plan: SchedulePlan
+    detector: FusionDetector
+    runner: StepRunner
+    info: WeightsInfo
+
+
+def choose_machine(config: Config) -> Machine:
+    """Return how a run uses its machine."""
+    train = config.train
+    return machines.choose_machine(
+        device=train.device,
+        amp=train.amp,
+        memory_format=train.memory_format,
+        threads=train.threads,
+        workers=train.workers,
+        deterministic=train.deterministic,
+    )
+
+
+def assemble(config: Config, data: TrainingData, machine: Machine) -> Session:
+    """Put detector, optimizer and average together, freshly initialised from the seed."""
+    spec = detector_spec(config, len(data.train.class_names))
+    torch.manual_seed(config.train.seed)
+    detector = build_detector(spec).to(machine.device)
+    detector = detector.to(memory_format=machine.memory_format)
+    plan = build.plan_for_pairs(config, len(data.train))
+    optimizer = build_optimizer(
+        config.optim.name,
+        detector.parts(),
+        groups=plan.groups,
+        lr=config.optim.lr0,
+        momentum=config.optim.momentum_or_default,
+        weight_decay=config.optim.weight_decay,
+    )
+    runner = StepRunner(
+        _replicated(detector, config, machine),
+        loss_of(config),
+        optimizer,
+        average=WeightAverage(detector) if config.train.ema else None,
+        machine=machine,
+        clip_norm=config.train.clip_norm,
+    )
+    info = WeightsInfo(spec, data.train.class_names, config.train.imgsz, data.window)
+    return Session(config, data, machine, plan, detector, runner, info)
+
+
+def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
+    """Return the shape of the detector that a config asks for."""
+    model = config.model
+    return DetectorSpec(
+        kind=model.fusion,
+        operator=model.operator,
+        backbone=model.backbone,
+        size=model.size,
+        width=model.width,
+        num_classes=num_classes,
+    )
+
+
+def loss_of(config: Config) -> DetectionLoss:
+    """Return the loss with the gains of a config."""
+    return DetectionLoss(
+        box_gain=config.loss.box,
+        class_gain=config.loss.cls,
+        dfl_gain=config.loss.dfl,
+        label_smoothing=config.loss.label_smoothing,
+    )
+
+
+def fingerprint(data: TrainingData) -> str:
+    """Return what identifies the files and labels of both splits."""
+    return f"{data.train.fingerprint()} {data.val.fingerprint()}"
+
+
+def _replicated(detector: FusionDetector, config: Config, machine: Machine) -> torch.nn.Module:
+    model: torch.nn.Module = detector
+    if config.train.sync_bn and distributed.world_size() > 1:
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    if config.train.compile:
+        model = torch.compile(model)  # type: ignore[assignment]
+    return distributed.replicate(model, machine.device)
+
+
+def make_trainer(
+    session: Session,
+    keeper: RunKeeper,
+    state: TrainState,
+    *,
+    reporter: Reporter,
+    stop: StopFlag,
+) -> Trainer:
+    """Return the trainer of a session from where ``state`` stands."""
+    config, machine = session.config, session.machine
+    source = batches.BatchSource(config, session.data, machine)
+    return Trainer(
+        session.runner,
+        Scheduler(session.plan, session.runner.optimizer, lr_scale=state.lr_scale),
+        batches=source.train,
+        validate=source.validator(loss_of(config)),
+        limits=limits_of(config, build.batches_per_epoch(config, len(session.data.train))),
+        keeper=keeper,
+        reporter=reporter,
+        stop=stop,
+        state=state,
+    )
+
+
+def limits_of(config: Config, batches_per_epoch: int) -> Limits:
+    """Return when a run validates, saves and ends."""
+    train = config.train
+    return Limits(
+        epochs=train.epochs,
+        batches_per_epoch=batches_per_epoch,
+        accumulate=train.accumulate,
+        patience=train.patience,
+        val_every=train.val_every,
+        save_steps=train.save_every.steps,
+        save_minutes=train.save_every.minutes,
+        save_epochs=train.save_every.epochs,
+    )
