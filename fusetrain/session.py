@@ -6,11 +6,13 @@ put together here in a folder.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
 
-from fusetrain import batches, build, distributed
+from fusetrain import build, distributed
+from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
 from fusetrain.detector.detector import FusionDetector
@@ -24,8 +26,9 @@ from fusetrain.engine.optim import build_optimizer
 from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.step import StepRunner
 from fusetrain.engine.trainer import Limits, Reporter, Trainer
-from fusetrain.engine.weights import WeightsInfo
+from fusetrain.engine.weights import WeightsInfo, load_detector
 from fusetrain.loss.detection import DetectionLoss
+from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import SchedulePlan
 from fusetrain.schedule.scheduler import Scheduler
 
@@ -132,6 +135,7 @@ def _replicated(detector: FusionDetector, config: Config, machine: Machine) -> t
 
 def make_trainer(
     session: Session,
+    source: BatchSource,
     keeper: RunKeeper,
     state: TrainState,
     *,
@@ -139,8 +143,7 @@ def make_trainer(
     stop: StopFlag,
 ) -> Trainer:
     """Return the trainer of a session from where ``state`` stands."""
-    config, machine = session.config, session.machine
-    source = batches.BatchSource(config, session.data, machine)
+    config = session.config
     return Trainer(
         session.runner,
         Scheduler(session.plan, session.runner.optimizer, lr_scale=state.lr_scale),
@@ -152,6 +155,17 @@ def make_trainer(
         stop=stop,
         state=state,
     )
+
+
+def best_model(session: Session, run: RunDir) -> torch.nn.Module:
+    """Return a copy of the detector with the best weights of its run, the same on all ranks."""
+    average = session.runner.average
+    model = copy.deepcopy(average.model if average is not None else session.detector)
+    if distributed.is_main() and (run.weights / "best.safetensors").is_file():
+        best, _ = load_detector(run.weights / "best.safetensors")
+        model.load_state_dict(best.state_dict())
+    distributed.broadcast_tensors(list(model.state_dict().values()))
+    return model
 
 
 def limits_of(config: Config, batches_per_epoch: int) -> Limits:

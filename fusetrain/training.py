@@ -15,21 +15,31 @@ from typing import Any
 import torch
 
 import fusetrain
-from fusetrain import build, distributed
+from fusetrain import artifacts, build, distributed
+from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.load import effective_yaml, load_config
 from fusetrain.config.schema import Config
 from fusetrain.data.image import ThermalWindow
 from fusetrain.engine import machine as machines
 from fusetrain.engine.checkpoint import TrainState, read_newest
+from fusetrain.engine.infer import StoppedWhileValidating, Validation
 from fusetrain.engine.keeper import RunKeeper, restore
 from fusetrain.engine.machine import Machine
-from fusetrain.engine.signals import stop_on_signals
+from fusetrain.engine.signals import StopFlag, stop_on_signals
 from fusetrain.engine.trainer import Reporter
 from fusetrain.errors import ConfigError, DataError, Problem, StoppedError
 from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import GroupKey, replanned
-from fusetrain.session import Session, assemble, choose_machine, fingerprint, make_trainer
+from fusetrain.session import (
+    Session,
+    assemble,
+    best_model,
+    choose_machine,
+    fingerprint,
+    loss_of,
+    make_trainer,
+)
 
 # What `resume --set` may change. A longer or shorter run is planned anew from where it stands.
 RESUMABLE = (
@@ -53,6 +63,9 @@ class RunReporter(Reporter):
 
     def on_note(self, text: str) -> None:
         """Something is other than one might expect."""
+
+    def on_finish(self, session: Session, state: TrainState, validation: Validation) -> None:
+        """Everything is done; ``validation`` judges the best weights."""
 
     def on_end(self) -> None:
         """The run ends here, in whichever way."""
@@ -161,15 +174,53 @@ def _run(session: Session, run: RunDir, state: TrainState, *, reporter: RunRepor
         stop = stack.enter_context(stop_on_signals())
         stack.callback(reporter.on_end)
         reporter.on_start(session, run, state)
-        trainer = make_trainer(session, keeper, state, reporter=reporter, stop=stop)
+        source = BatchSource(config, session.data, session.machine)
+        artifacts.write_start(run, source, session.data, warn=reporter.on_note)
+        trainer = make_trainer(session, source, keeper, state, reporter=reporter, stop=stop)
         try:
             trainer.run()
+            _finish(session, source, run, state, reporter=reporter, stop=stop)
         except StoppedError as error:
-            run.event("stop", slot=state.slot)
+            if distributed.is_main():
+                run.event("stop", slot=state.slot)
             raise StoppedError(error.what, remedy=f"`fusetrain resume {run.path}`") from None
         if distributed.is_main():
             run.event("end", epochs=state.epoch, best_epoch=state.best_epoch)
     return run
+
+
+def _finish(
+    session: Session,
+    source: BatchSource,
+    run: RunDir,
+    state: TrainState,
+    *,
+    reporter: RunReporter,
+    stop: StopFlag,
+) -> None:
+    """Judge the best weights once more, and draw what the run leaves.
+
+    Raises:
+        StoppedError: A signal came; training is done, and `resume` draws what is missing.
+    """
+    alone = distributed.world_size() == 1
+    try:
+        validation = source.validator(loss_of(session.config))(
+            best_model(session, run), lambda: alone and bool(stop.signal_number)
+        )
+    except StoppedWhileValidating:
+        validation = None
+    if stop.signal_number or validation is None:
+        raise StoppedError(f"{stop.name()} came: training is done, the last figures are not")
+    artifacts.write_end(
+        run,
+        source,
+        plan=session.plan,
+        history=state.history,
+        validation=validation,
+        warn=reporter.on_note,
+    )
+    reporter.on_finish(session, state, validation)
 
 
 def _context(session: Session) -> dict[str, Any]:

@@ -21,7 +21,7 @@ LAYERS = (
         "training",
         "inference",
         "dry_run",
-        "artifacts",
+    
         "export",
         "diagnose",
         "prepare",

@@ -67,6 +67,18 @@ class ConsoleReporter(RunReporter):
         assert self._task is not None
         self._bar.update(self._task, completed=state.batches)
 
+    def on_finish(self, session: Session, state: TrainState, validation: Validation) -> None:
+        """Print what the best weights reach."""
+        if distributed.is_main():
+            metrics = validation.metrics
+            self._console.print(
+                f"best: epoch {state.best_epoch}, mAP50 {metrics.map50:.3f}, "
+                f"mAP50-95 {metrics.map50_95:.3f}, precision {metrics.precision:.3f}, "
+                f"recall {metrics.recall:.3f}, {state.seconds:.0f} s in all",
+                markup=False,
+                soft_wrap=True,
+            )
+
     def on_end(self) -> None:
         """Take the bar away."""
         if self._bar is not None:

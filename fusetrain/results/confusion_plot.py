@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fusetrain.results.figure_style import label_rotation, save_figure, thinned
+from fusetrain.results.figure_style import label_rotation, save_figure, say_empty, thinned
 from fusetrain.results.overlaps import Floats, Ints
 
 if TYPE_CHECKING:
@@ -70,7 +70,9 @@ def _draw_matrix(axes: Axes, matrix: Ints, names: Sequence[str]) -> None:
     axes.set(xlabel="found as (background: missed)", ylabel="true (background: nothing there)")
     bar = axes.figure.colorbar(image, ax=axes, label="share of the row", shrink=0.8)
     bar.set_ticks([share**0.5 for share in TICKS], labels=[f"{share:.0%}" for share in TICKS])
-    if len(names) <= MAX_SHARED:
+    if not matrix.any():
+        say_empty(axes, "neither true boxes nor detections")
+    elif len(names) <= MAX_SHARED:
         _write_cells(axes, matrix, shares)
 
 
@@ -82,9 +84,13 @@ def _write_cells(axes: Axes, matrix: Ints, shares: Floats) -> None:
         axes.text(
             column,
             row,
-            f"{count}\n{share:.0%}" if with_counts else f"{share:.0%}",
+            f"{count}\n{_percent(share)}" if with_counts else _percent(share),
             ha="center",
             va="center",
             fontsize=10 if with_counts else 7,
             color="white" if share > 0.36 else "black",
         )
+
+
+def _percent(share: float) -> str:
+    return "<1%" if share < 0.005 else f"{share:.0%}"

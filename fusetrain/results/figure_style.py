@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fusetrain.errors import ResourceError
 
@@ -23,9 +23,9 @@ LINE_STYLES = ("-", "--", "-.", ":")
 COLOUR_MAP = "cividis"
 MAX_TICK_LABELS = 27
 MAX_LABEL_CHARS = 19
-MAX_LEVEL_CHARS = 36
+MAX_LEVEL_CHARS = 44
 DPI = 120
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
@@ -106,8 +106,9 @@ def legend_above(axes: Axes, *, columns: int = 2) -> None:
             bbox_to_anchor=(1.0, 1.0),
             ncols=columns,
             borderaxespad=0.1,
-            handlelength=2.4,
-            columnspacing=1.2,
+            handlelength=1.9,
+            handletextpad=0.5,
+            columnspacing=0.8,
         )
 
 

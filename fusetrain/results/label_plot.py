@@ -97,17 +97,23 @@ def _draw_sizes(axes: Axes, boxes_cxcywh_unit: NDArray[np.floating[Any]]) -> Non
     if not len(sides):
         say_empty(axes, "no box")
     elif len(sides) <= MAX_POINTS:
-        size = 14 if len(sides) <= 300 else 6
-        axes.scatter(*sides.T, s=size, alpha=0.35, color=BAR_COLOUR, linewidths=0)
+        size = 14 if len(sides) <= 1000 else 6
+        axes.scatter(sides[:, 0], sides[:, 1], s=size, alpha=0.5, color=BAR_COLOUR, linewidths=0)
     else:
         edges = np.geomspace(low, 1.0, 2 * CELLS + 1)
-        *_, image = axes.hist2d(*sides.T, bins=edges, cmin=1, norm="log", cmap=COLOUR_MAP)
+        cells, _, _ = np.histogram2d(sides[:, 1], sides[:, 0], bins=edges)
+        shown = np.ma.masked_equal(cells, 0)
+        image = axes.pcolormesh(edges, edges, shown, norm="log", cmap=COLOUR_MAP)
         axes.figure.colorbar(image, ax=axes, label="boxes")
     axes.grid(visible=True, alpha=0.5)
 
 
 def _draw_centres(axes: Axes, boxes_cxcywh_unit: NDArray[np.floating[Any]]) -> None:
     """Draw how many boxes have their centre where, the image from its upper left corner."""
+    axes.set(title="Box centres", xlabel="x / image width", ylabel="y / image height")
+    if not len(boxes_cxcywh_unit):
+        say_empty(axes, "no box")
+        return
     cells, _, _ = np.histogram2d(
         boxes_cxcywh_unit[:, 1],
         boxes_cxcywh_unit[:, 0],
@@ -117,7 +123,6 @@ def _draw_centres(axes: Axes, boxes_cxcywh_unit: NDArray[np.floating[Any]]) -> N
     image = axes.imshow(
         cells, extent=(0.0, 1.0, 1.0, 0.0), cmap=COLOUR_MAP, vmin=0, vmax=max(1.0, cells.max())
     )
-    axes.set(title="Box centres", xlabel="x / image width", ylabel="y / image height")
     axes.figure.colorbar(image, ax=axes, label="boxes")
 
 
@@ -126,6 +131,7 @@ def _draw_counts(axes: Axes, boxes_per_pair: NDArray[np.integer[Any]]) -> None:
     width = -(-(most + 1) // MAX_BARS)
     edges = np.arange(0, most + 1 + width, width) - 0.5
     axes.hist(boxes_per_pair, bins=edges.tolist(), color=BAR_COLOUR, rwidth=0.85)
+    axes.set_xlim(-1.0, max(4.0, edges[-1] + 0.5))
     axes.locator_params(axis="both", integer=True)
     empty = int((boxes_per_pair == 0).sum())
     mean = float(boxes_per_pair.mean()) if len(boxes_per_pair) else 0.0

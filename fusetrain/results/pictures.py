@@ -8,7 +8,7 @@ ground, and labels move inside the picture where they would leave it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,11 @@ PALETTE = (
 )
 MIN_HEIGHT_PX = 320
 GAP_PX = 4
+SMALL_BOX_PX = 20  # below it thick lines would hide what the box holds
 INK = (20, 20, 20)
+WHITE = (255, 255, 255)
+DARK_LUMA = 100.0
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -53,45 +57,72 @@ def side_by_side(
         ir: (h, w) uint8; it is resized to the RGB image.
         boxes: In pixels of the RGB image.
     """
+    zoom = max(1.0, MIN_HEIGHT_PX / rgb.shape[0])
+    return join_pair(rgb, ir, boxes, zoom=zoom)
+
+
+def join_pair(
+    rgb: NDArray[np.uint8],
+    ir: NDArray[np.uint8],
+    boxes: Sequence[DrawnBox],
+    *,
+    zoom: float,
+    font_px: int | None = None,
+    label_ir: bool = True,
+) -> Image.Image:
+    """Return RGB (left) and IR (right) in another size, with the same boxes on both.
+
+    Args:
+        rgb: (H, W, 3) uint8.
+        ir: (h, w) uint8; it is resized to the RGB image.
+        boxes: In pixels of the RGB image; those that stand first are drawn on top.
+        zoom: Factor on the RGB image.
+        font_px: Height of the labels; None takes a thirtieth of the picture.
+        label_ir: The boxes on the IR image have their labels too.
+    """
+    height, width = rgb.shape[:2]
+    size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
+    font = ImageFont.load_default(size=font_px or max(11, round(size[1] / 30)))
+    bare = [replace(box, label="") for box in boxes]
+    joined = Image.new("RGB", (2 * size[0] + GAP_PX, size[1]), "white")
     visible = Image.fromarray(np.ascontiguousarray(rgb), "RGB")
-    infrared = Image.fromarray(np.ascontiguousarray(ir), "L").convert("RGB").resize(visible.size)
-    zoom = max(1.0, MIN_HEIGHT_PX / visible.height)
-    size = (round(visible.width * zoom), round(visible.height * zoom))
-    picture = Image.new("RGB", (2 * size[0] + GAP_PX, size[1]), "white")
-    for image, left in ((visible, 0), (infrared, size[0] + GAP_PX)):
-        panel = image.resize(size, Image.Resampling.BICUBIC) if zoom > 1 else image
-        _draw(panel, boxes, zoom)
-        picture.paste(panel, (left, 0))
-    return picture
+    infrared = Image.fromarray(np.ascontiguousarray(ir), "L")
+    for image, left, drawn in (
+        (visible, 0, boxes),
+        (infrared, size[0] + GAP_PX, boxes if label_ir else bare),
+    ):
+        panel = image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
+        panel = panel.convert("RGB")
+        _draw(panel, drawn, zoom=zoom, font=font)
+        joined.paste(panel, (left, 0))
+    return joined
 
 
-def _draw(image: Image.Image, boxes: Sequence[DrawnBox], zoom: float) -> None:
+def _draw(image: Image.Image, boxes: Sequence[DrawnBox], *, zoom: float, font: Font) -> None:
     """Draw boxes that are given in pixels of the image before it was enlarged by ``zoom``."""
     draw = ImageDraw.Draw(image)
-    line = max(2, round(min(image.size) / 200))
-    font = ImageFont.load_default(size=max(11, round(image.height / 30)))
+    widest = max(2, round(min(image.size) / 200))
     for box in reversed(boxes):
-        colour = PALETTE[box.class_number % len(PALETTE)]
         left, top, right, bottom = (round(side * zoom) for side in box.box_xyxy_px)
         right, bottom = max(left, right), max(top, bottom)
-        draw.rectangle((left, top, right, bottom), outline=INK, width=line + 2)
-        draw.rectangle((left + 1, top + 1, right - 1, bottom - 1), outline=colour, width=line) if (
-            right - left > 2 and bottom - top > 2
-        ) else None
+        is_small = min(right - left, bottom - top) < SMALL_BOX_PX
+        line = 2 if is_small else widest
+        draw.rectangle((left, top, right, bottom), outline=INK, width=1 if is_small else line + 2)
+        if right - left > 2 and bottom - top > 2:
+            inner = (left + 1, top + 1, right - 1, bottom - 1)
+            draw.rectangle(inner, outline=colour_of(box.class_number), width=line)
     for box in reversed(boxes):
         if box.label:
-            colour = PALETTE[box.class_number % len(PALETTE)]
-            _label(draw, image.size, box, zoom=zoom, colour=colour, font=font)
+            _label(draw, image.size, box, zoom=zoom, font=font)
+
+
+def colour_of(class_number: int) -> tuple[int, int, int]:
+    """Return the colour of a class; classes beyond the palette share colours."""
+    return PALETTE[class_number % len(PALETTE)]
 
 
 def _label(
-    draw: ImageDraw.ImageDraw,
-    size: tuple[int, int],
-    box: DrawnBox,
-    *,
-    zoom: float,
-    colour: tuple[int, int, int],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    draw: ImageDraw.ImageDraw, size: tuple[int, int], box: DrawnBox, *, zoom: float, font: Font
 ) -> None:
     """Write the label above its box, or inside it where there is no room above."""
     x0, y0, x1, y1 = draw.textbbox((0, 0), box.label, font=font)
@@ -99,5 +130,12 @@ def _label(
     left = min(max(0, round(box.box_xyxy_px[0] * zoom)), max(0, size[0] - width))
     top = round(box.box_xyxy_px[1] * zoom) - height
     top = min(top + height if top < 0 else top, size[1] - height)
-    draw.rectangle((left, top, left + width, top + height), fill=colour)
-    draw.text((left + 3 - x0, top + 2 - y0), box.label, fill=INK, font=font)
+    draw.rectangle((left, top, left + width, top + height), fill=colour_of(box.class_number))
+    ink = INK if _luma(colour_of(box.class_number)) > DARK_LUMA else WHITE
+    draw.text((left + 3 - x0, top + 2 - y0), box.label, fill=ink, font=font)
+
+
+def _luma(colour: tuple[int, int, int]) -> float:
+    """Return how bright a colour looks, in [0, 255] (ITU-R BT.601)."""
+    red, green, blue = colour
+    return 0.299 * red + 0.587 * green + 0.114 * blue

@@ -7,6 +7,7 @@ Shape legend: C classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fusetrain.results.figure_style import (
-    LINE_COLOURS,
     legend_above,
     line_look,
     plain,
@@ -37,10 +37,10 @@ PANELS = (
     ("class loss", (("train/cls_loss", "train"), ("val/cls_loss", "val"))),
     ("distribution loss", (("train/dfl_loss", "train"), ("val/dfl_loss", "val"))),
     (
-        "at best F1 confidence",
+        "at best F1",
         (("metrics/precision(B)", "precision"), ("metrics/recall(B)", "recall")),
     ),
-    ("mAP", (("metrics/mAP50(B)", "IoU 0.5"), ("metrics/mAP50-95(B)", "0.5–0.95"))),
+    ("mAP", (("metrics/mAP50(B)", "IoU 0.5"), ("metrics/mAP50-95(B)", "0.5:0.95"))),
     ("learning rate lr0", (("lr0", ""),)),
 )
 
@@ -56,6 +56,7 @@ def save_results_figure(path: Path, history: Sequence[Row], *, warmup_epochs: fl
     Raises:
         ResourceError: The file cannot be written.
     """
+    last_epoch = max([1.0, *(row["epoch"] or 0.0 for row in history)])
 
     def draw(figure: Figure) -> None:
         for axes, (title, columns) in zip(figure.subplots(2, 3).flat, PANELS, strict=True):
@@ -65,7 +66,7 @@ def save_results_figure(path: Path, history: Sequence[Row], *, warmup_epochs: fl
                 _mark_best(axes, history)
             if warmup_epochs:
                 axes.axvspan(0, warmup_epochs, color="0.9", zorder=0)
-            axes.set_xlim(0, max([1, *(int(row["epoch"] or 0) for row in history)]) * 1.02)
+            axes.set_xlim(0, max(last_epoch * 1.02, last_epoch + 0.2))
             axes.set_xlabel("epoch")
             axes.grid(visible=True)
             legend_above(axes, columns=3)
@@ -75,9 +76,7 @@ def save_results_figure(path: Path, history: Sequence[Row], *, warmup_epochs: fl
     save_figure(path, draw, size_inches=(12.0, 6.6))
 
 
-def save_pr_figure(
-    path: Path, curves: Curves, *, class_names: Sequence[str], ap50: Floats
-) -> None:
+def save_pr_figure(path: Path, curves: Curves, *, class_names: Sequence[str], ap50: Floats) -> None:
     """Draw precision over recall at IoU 0.5, for every class and in the mean.
 
     Of many classes only the best and the worst are named, the others are grey.
@@ -107,19 +106,16 @@ def save_pr_figure(
     save_figure(path, draw, size_inches=(9.0, 6.0))
 
 
-def _draw_columns(
-    axes: Axes, history: Sequence[Row], columns: Sequence[tuple[str, str]]
-) -> None:
+def _draw_columns(axes: Axes, history: Sequence[Row], columns: Sequence[tuple[str, str]]) -> None:
     """Draw columns of the history against its epochs, in a scale from 0."""
-    is_empty = True
+    highest = None
     for number, (column, label) in enumerate(columns):
-        cells = [(row["epoch"], row[column]) for row in history]
-        points = [(epoch, value) for epoch, value in cells if _is_number(value)]
+        points = _points(history, column)
         if not points:
             continue
-        is_empty = False
         colour, dashes = line_look(number)
         epochs, values = zip(*points, strict=True)
+        highest = max(values) if highest is None else max(highest, *values)
         is_marked = len(points) <= MAX_MARKED_EPOCHS
         axes.plot(
             epochs,
@@ -130,25 +126,38 @@ def _draw_columns(
             marker="os"[number] if is_marked else None,
             markersize=3.5,
         )
-    if is_empty:
+    if highest is None:
         say_empty(axes, "no value yet")
     else:
-        axes.set_ylim(bottom=0.0)
+        axes.set_ylim(0.0, 1.06 * highest or 1.0)
 
 
 def _mark_best(axes: Axes, history: Sequence[Row]) -> None:
     """Mark the epoch whose weights are kept as the best: the earlier one at a tie."""
-    scores = [(row[BEST_COLUMN], row["epoch"]) for row in history if _is_number(row[BEST_COLUMN])]
-    if scores:
-        score, epoch = max(scores, key=lambda item: item[0] or 0.0)
+    points = _points(history, BEST_COLUMN)
+    if points:
+        epoch, score = max(points, key=lambda point: point[1])
         label = f"best: {epoch:g}"
         axes.plot(
-            [epoch], [score], "*", color="black", markersize=10, label=label, clip_on=False, zorder=4
+            [epoch],
+            [score],
+            "*",
+            color="black",
+            markersize=10,
+            label=label,
+            clip_on=False,
+            zorder=4,
         )
 
 
-def _is_number(value: float | int | None) -> bool:
-    return value is not None and bool(np.isfinite(value))
+def _points(history: Sequence[Row], column: str) -> list[tuple[float, float]]:
+    """Return (epoch, value) of the cells of a column that hold a finite number."""
+    cells = ((row["epoch"], row[column]) for row in history)
+    return [
+        (epoch, value)
+        for epoch, value in cells
+        if epoch is not None and value is not None and math.isfinite(value)
+    ]
 
 
 def _draw_pr_curves(
@@ -166,9 +175,10 @@ def _draw_pr_curves(
     half = MAX_NAMED_CURVES // 2
     is_short = len(present) <= MAX_NAMED_CURVES
     named = list(present) if is_short else [*present[:half], *present[-half:]]
-    mean = levels[list(present)].mean(axis=0)
-    label = f"mean of {len(present)}, {np.mean(ap50[list(present)]):.3f}"
-    axes.plot(RECALL_LEVELS, mean, color="black", linewidth=3.0, label=label, zorder=4)
+    if len(present) > 1:
+        mean = levels[list(present)].mean(axis=0)
+        label = f"mean of {len(present)}, {np.mean(ap50[list(present)]):.3f}"
+        axes.plot(RECALL_LEVELS, mean, color="black", linewidth=3.0, label=label, zorder=4)
     for number, row in enumerate(named):
         colour, dashes = line_look(number)
         label = f"{plain(class_names[row])}, {ap50[row]:.3f}"

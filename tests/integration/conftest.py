@@ -45,14 +45,16 @@ def environment() -> dict[str, str]:
 def fusetrain() -> Command:
     """Run the command line to its end and return what it printed."""
 
-    def run(*arguments: object, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    def run(
+        *arguments: object, cwd: Path | None = None, timeout: float = 240
+    ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-m", "fusetrain", *map(str, arguments)],
             capture_output=True,
             text=True,
             env=environment(),
             cwd=cwd,
-            timeout=240,
+            timeout=timeout,
         )
 
     return run

@@ -1,0 +1,259 @@
+"""Train fusion and its single modalities alike, as real processes of the command line.
+
+One training a kind and seed; scores are read from each run's results.csv, so what is compared is
+what a user would see. The scripts beside this folder say which data and which config.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from fusetrain.config.load import load_config
+from fusetrain.data.spec import load_spec
+from fusetrain.detector.kinds import build_detector
+from fusetrain.session import detector_spec
+from measuring.tables import Row, mean_text, table_text
+
+SINGLE_KINDS = ("rgb", "ir")
+STRIDE = 32
+HEADER = ("kind", "params M", "GFLOPs/pair", "mAP50", "mAP50-95", "best epoch", "seconds")
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training to be run.
+
+    Attributes:
+        config: Training config.
+        data: Data YAML or data-set folder.
+        kind: Value of ``model.fusion``.
+        seed: Value of ``train.seed``.
+        sets: Further ``key=value`` settings.
+        folder: Where the run folder and its log are written.
+    """
+
+    config: Path
+    data: Path
+    kind: str
+    seed: int
+    sets: tuple[str, ...]
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """Return the name of the run folder."""
+        return f"{self.kind}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one training reached on the validation split.
+
+    Attributes:
+        kind: Value of ``model.fusion``.
+        best_epoch: Epoch of the highest mAP50-95, from 1; the earlier one at a tie.
+        map50: mAP50 of that epoch.
+        map50_95: mAP50-95 of that epoch.
+        seconds: Of training, validation included.
+    """
+
+    kind: str
+    best_epoch: int
+    map50: float
+    map50_95: float
+    seconds: float
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, kinds: Sequence[str]) -> None:
+    """Add the options that all comparisons share."""
+    parser.add_argument("--kinds", nargs="+", default=list(kinds), help="values of model.fusion")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--epochs", type=int, help="instead of those of the config")
+    parser.add_argument("--imgsz", type=int, help="px, instead of that of the config")
+    parser.add_argument("--threads", type=int, help="of each training; default: cores / jobs")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="setting of all trainings"
+    )
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="new folder for the runs")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
+
+
+@contextmanager
+def work_folder(keep: Path | None) -> Iterator[Path]:
+    """Yield a temporary folder, or the new folder that is to be kept."""
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="fusetrain-bench-") as folder:
+            yield Path(folder)
+    else:
+        if keep.exists():
+            raise SystemExit(f"--keep {keep}: is there already; name a new folder")
+        keep.mkdir(parents=True)
+        yield keep.absolute()
+
+
+def settings_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the ``key=value`` settings that the shared options ask for."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = args.threads or max(1, (cores or 1) // args.jobs)
+    chosen = {"epochs": args.epochs, "imgsz": args.imgsz, "threads": threads}
+    return (
+        *(f"train.{key}={value}" for key, value in chosen.items() if value is not None),
+        *args.set,
+    )
+
+
+def run_all(trainings: Sequence[Training], *, jobs: int) -> list[Result]:
+    """Run all trainings, ``jobs`` at a time; each says on stderr how it ended."""
+    with ThreadPoolExecutor(jobs) as pool:
+        waiting = [pool.submit(_run, training) for training in trainings]
+        try:
+            return [future.result() for future in waiting]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _run(training: Training) -> Result:
+    """Run one training in a process of its own."""
+    sets = (
+        *training.sets,
+        f"model.fusion={training.kind}",
+        f"train.seed={training.seed}",
+        f"run.project={training.folder}",
+    )
+    command = [sys.executable, "-m", "fusetrain", "train", "--config", str(training.config)]
+    command += ["--data", str(training.data), "--name", training.name]
+    command += [word for item in sets for word in ("--set", item)]
+    log = training.folder / f"{training.name}.log"
+    with log.open("w", encoding="utf-8") as file:
+        ended = subprocess.run(
+            command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"NO_COLOR": "1"}
+        )
+    if ended.returncode:
+        tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-20:])
+        raise SystemExit(f"{training.name} ended with exit code {ended.returncode}:\n{tail}")
+    result = read_result(training.folder / training.name / "results.csv", kind=training.kind)
+    print(
+        f"{training.name}: mAP50 {result.map50:.3f}, mAP50-95 {result.map50_95:.3f} "
+        f"in epoch {result.best_epoch}, {result.seconds:.0f} s",
+        file=sys.stderr,
+    )
+    return result
+
+
+def read_result(path: Path, *, kind: str) -> Result:
+    """Return the best validated epoch of a results.csv."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    validated = [row for row in rows if row["metrics/mAP50-95(B)"]]
+    best = max(validated, key=lambda row: float(row["metrics/mAP50-95(B)"]))
+    return Result(
+        kind=kind,
+        best_epoch=int(best["epoch"]),
+        map50=float(best["metrics/mAP50(B)"]),
+        map50_95=float(best["metrics/mAP50-95(B)"]),
+        seconds=float(rows[-1]["time"]),
+    )
+
+
+def cost_of(training: Training) -> tuple[float, float]:
+    """Return a detector's millions of parameters and the GFLOPs of its forward pass on a pair.
+
+    A multiplication and the addition after it count as two, on a square canvas of `train.imgsz`.
+    """
+    sets = (*training.sets, f"model.fusion={training.kind}")
+    config = load_config(training.config, sets).config
+    spec = detector_spec(config, len(load_spec(training.data).class_names))
+    detector = build_detector(spec).eval()
+    side = -(-config.train.imgsz // STRIDE) * STRIDE
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        detector(torch.zeros(1, 3, side, side), torch.zeros(1, 1, side, side))
+    params = sum(parameter.numel() for parameter in detector.parameters())
+    return params / 1e6, counter.get_total_flops() / 1e9
+
+
+def result_rows(trainings: Sequence[Training], results: Sequence[Result]) -> list[list[str]]:
+    """Return one row a kind: mean over its seeds, with the deviation where there are several."""
+    rows = []
+    for kind in dict.fromkeys(result.kind for result in results):
+        params, gflops = cost_of(next(item for item in trainings if item.kind == kind))
+        mine = [result for result in results if result.kind == kind]
+        rows.append(
+            [
+                kind,
+                f"{params:.2f}",
+                f"{gflops:.2f}",
+                mean_text([result.map50 for result in mine]),
+                mean_text([result.map50_95 for result in mine]),
+                mean_text([result.best_epoch for result in mine], digits=0),
+                mean_text([result.seconds for result in mine], digits=0),
+            ]
+        )
+    return rows
+
+
+def gain_lines(results: Sequence[Result]) -> list[str]:
+    """Return the gain of each fused kind over the best single modality, seed by seed.
+
+    The best single modality is that of the higher mean score, for each of the two scores.
+    """
+    kinds = dict.fromkeys(result.kind for result in results)
+    singles = [kind for kind in kinds if kind in SINGLE_KINDS]
+    lines = []
+    for kind in kinds:
+        if kind in SINGLE_KINDS or not singles:
+            continue
+        parts = []
+        for title, field in (("mAP50", "map50"), ("mAP50-95", "map50_95")):
+            scores = {
+                name: [getattr(result, field) for result in results if result.kind == name]
+                for name in (kind, *singles)
+            }
+            best = max(singles, key=lambda name: statistics.fmean(scores[name]))
+            gains = [a - b for a, b in zip(scores[kind], scores[best], strict=True)]
+            parts.append(f"{title} {mean_text(gains, sign='+')} over {best}")
+        lines.append(f"fusion gain of {kind}: {', '.join(parts)}")
+    return lines
+
+
+def compare(
+    config: Path, data: Path, *, args: argparse.Namespace, folder: Path, peers: Sequence[Row] = ()
+) -> None:
+    """Train every kind with every seed on one budget and print the table and the gain.
+
+    Args:
+        config: Training config.
+        data: Data YAML or data-set folder.
+        args: The options of `add_arguments`.
+        folder: Where run folders and logs are written.
+        peers: Further rows for the table.
+    """
+    sets = settings_of(args)
+    trainings = [
+        Training(config, data, kind, seed, sets, folder)
+        for seed in args.seeds
+        for kind in args.kinds
+    ]
+    for kind in args.kinds:  # a wrong setting is told before hours are spent
+        cost_of(next(item for item in trainings if item.kind == kind))
+    results = run_all(trainings, jobs=args.jobs)
+    rows = [*result_rows(trainings, results), *peers]
+    print(table_text(HEADER, rows, markdown=args.markdown))
+    print()
+    for line in gain_lines(results):
+        print(line)

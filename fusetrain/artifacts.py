@@ -1,0 +1,308 @@
+"""What a run leaves to look at: which pictures are written into its folder, and when.
+
+Figures are drawn in `results/`, from the numbers and batches that are brought together here. A
+picture that cannot be made is a warning; the training goes on. Nothing here draws random numbers or
+changes what the training will see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from fusetrain import build, distributed
+from fusetrain.batches import VAL_BATCH_FACTOR, BatchSource
+from fusetrain.build import TrainingData
+from fusetrain.data.dataset import SampleKey
+from fusetrain.data.index import DatasetIndex
+from fusetrain.data.loader import EpochBatches, collate, val_batches
+from fusetrain.engine.infer import Validation
+from fusetrain.results.confusion import confusion_matrix
+from fusetrain.results.confusion_plot import save_confusion_figure
+from fusetrain.results.label_plot import LabelArrays, save_labels_figure
+from fusetrain.results.lr_plot import LrChart, LrLine, save_lr_figure
+from fusetrain.results.metrics import ScoredBoxes
+from fusetrain.results.pictures import DrawnBox
+from fusetrain.results.plots import save_pr_figure, save_results_figure
+from fusetrain.results.run_dir import Row, RunDir
+from fusetrain.results.sheets import SheetPair, has_colour_key, pair_sheet
+from fusetrain.sample import Batch
+from fusetrain.schedule.plan import SchedulePlan
+
+NUM_BATCHES = 3
+TRAIN_PAIRS = 8  # of a batch; each may be a mosaic of four
+VAL_PAIRS = 12
+TRAIN_SHEETS = tuple(f"train_batch{number}.jpg" for number in range(NUM_BATCHES))
+VAL_SHEETS = tuple(
+    f"val_batch{number}_{kind}.jpg" for number in range(NUM_BATCHES) for kind in ("labels", "pred")
+)
+END_PICTURES = ("results.png", "lr.png", "PR_curve.png", "confusion_matrix.png", VAL_SHEETS[0])
+# Where no detection is right, no confidence is the best; then that of `predict` is used.
+FALLBACK_CONFIDENCE = 0.25
+MAX_DRAWN_DETECTIONS = 60
+JPEG_QUALITY = 88
+MAX_PLAN_POINTS = 800
+MAX_LOGGED_POINTS = 60
+
+Warn = Callable[[str], None]
+
+
+def write_start(run: RunDir, source: BatchSource, data: TrainingData, *, warn: Warn) -> None:
+    """Write what the run is about to learn from: labels.png and train_batch*.jpg.
+
+    Pictures that are there already stay, so that a resumed run only gets what it lacks. The pairs
+    of a batch beyond the first TRAIN_PAIRS are not shown, and not read.
+
+    Args:
+        run: The folder.
+        source: The loaders of the run; their order and draws are left as they are.
+        data: The splits.
+        warn: Gets one sentence if something could not be made.
+    """
+    if not distributed.is_main():
+        return
+    album = _Album(run.path)
+    if not (run.path / "labels.png").exists():
+        with album.pages("labels.png") as (path,):
+            save_labels_figure(path, _labels_of(data.train), title=_title_of(data.train))
+    if not (run.path / TRAIN_SHEETS[0]).exists():
+        with album.pages(*TRAIN_SHEETS) as paths:
+            for number, (path, batch) in enumerate(
+                zip(paths, _train_batches(source), strict=False)
+            ):
+                _save_sheet(
+                    path,
+                    _true_pairs(batch, data.train.class_names),
+                    title=f"Training batch {number + 1} of epoch 1, {len(batch)} pairs",
+                    class_names=data.train.class_names,
+                )
+    album.report(warn)
+
+
+def write_end(
+    run: RunDir,
+    source: BatchSource,
+    *,
+    plan: SchedulePlan,
+    history: Sequence[Row],
+    validation: Validation | None,
+    warn: Warn,
+) -> None:
+    """Write how the run went: results.png, lr.png, PR_curve.png and what belongs to the validation.
+
+    Args:
+        run: The folder.
+        source: The loaders of the run.
+        plan: The learning rates.
+        history: Rows of results.csv.
+        validation: Of the weights that the run leaves; None writes only what needs none.
+        warn: Gets one sentence if something could not be made.
+    """
+    if not distributed.is_main():
+        return
+    album = _Album(run.path)
+    with album.pages("results.png") as (path,):
+        warmup_epochs = plan.warmup_steps / plan.steps_per_epoch
+        save_results_figure(path, history, warmup_epochs=warmup_epochs)
+    with album.pages("lr.png") as (path,):
+        save_lr_figure(lr_chart(plan, history, name=run.path.name), path)
+    if validation is not None:
+        _write_validation(album, source, validation)
+    album.report(warn)
+
+
+def has_end_pictures(run: RunDir) -> bool:
+    """Return whether all that `write_end` makes of a validated run is there."""
+    return all((run.path / name).is_file() for name in END_PICTURES)
+
+
+def lr_chart(plan: SchedulePlan, history: Sequence[Row], *, name: str) -> LrChart:
+    """Return the chart of the planned rates, step by step, with the logged ones as points.
+
+    Parameter groups are shown where they depart from the schedule itself.
+    """
+    last = plan.total_steps - 1
+    steps = {last * point // (MAX_PLAN_POINTS - 1) for point in range(MAX_PLAN_POINTS)}
+    steps |= {min(last, plan.warmup_steps + offset) for offset in (0, 1)}
+    ordered = sorted(steps)
+    main, *others = zip(*(plan.row(step) for step in ordered), strict=True)
+    groups: dict[tuple[float, ...], list[str]] = {}
+    for rates, column, group in zip(others, plan.columns[1:], plan.groups, strict=True):
+        if rates != main:
+            label = " ".join(filter(None, (column[3:], group.part, group.kind)))
+            groups.setdefault(rates, []).append(label)
+    epochs = [(step + 1) / plan.steps_per_epoch for step in ordered]
+    every = -(-len(history) // MAX_LOGGED_POINTS) or 1
+    points = [(row["epoch"] or 0, row["lr0"] or 0.0) for row in history[::-every]][::-1]
+    logged_epochs, logged = zip(*points, strict=True) if points else ((), ())
+    return LrChart(
+        title=f"Learning rate of {name}, {plan.epochs} epochs of {plan.steps_per_epoch} steps",
+        lines=[
+            LrLine("lr0 as planned", epochs, main),
+            *(
+                LrLine(", ".join(labels), epochs, rates, is_main=False)
+                for rates, labels in groups.items()
+            ),
+            LrLine("lr0 as logged", logged_epochs, logged, is_points=True),
+        ],
+        num_epochs=plan.epochs,
+        warmup_epochs=plan.warmup_steps / plan.steps_per_epoch,
+    )
+
+
+class _Album:
+    """Puts pictures into a folder, each whole or not at all, and remembers which ones failed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._failures: dict[str, list[str]] = {}
+
+    @contextmanager
+    def pages(self, *names: str) -> Iterator[list[Path]]:
+        """Give places to write to; they get their names once the context is left without error."""
+        drafts = [self._folder / f".draft.{name}" for name in names]
+        try:
+            yield drafts
+            for draft, name in zip(drafts, names, strict=True):
+                if draft.exists():
+                    draft.replace(self._folder / name)
+        except Exception as error:
+            self._note(error, names)
+            _remove(drafts)
+        except BaseException:
+            _remove(drafts)
+            raise
+
+    def report(self, warn: Warn) -> None:
+        """Say in one sentence what could not be made, if anything."""
+        if self._failures:
+            reasons = (f"{', '.join(names)} ({why})" for why, names in self._failures.items())
+            warn(f"pictures of the run could not be made: {'; '.join(reasons)}")
+
+    def _note(self, error: Exception, names: Sequence[str]) -> None:
+        lines = str(error).splitlines() or [""]
+        why = lines[0] or type(error).__name__
+        if isinstance(error, OSError) and error.strerror:
+            why = error.strerror
+        self._failures.setdefault(why, []).extend(names)
+
+
+def _remove(drafts: Sequence[Path]) -> None:
+    for draft in drafts:
+        try:
+            draft.unlink(missing_ok=True)
+        except OSError:
+            return
+
+
+def _labels_of(index: DatasetIndex) -> LabelArrays:
+    return LabelArrays(
+        boxes_cxcywh_unit=index.boxes,
+        classes=index.box_classes,
+        boxes_per_pair=np.diff(index.box_ends, prepend=0),
+        class_names=index.class_names,
+    )
+
+
+def _title_of(index: DatasetIndex) -> str:
+    return f"Labels of {index.split}: {len(index)} pairs, {len(index.box_classes)} boxes"
+
+
+def _train_batches(source: BatchSource) -> Iterator[Batch]:
+    """Yield the starts of the first batches of epoch 0, read anew."""
+    config, dataset = source.config, source.train_data
+    compose = config.train.epochs > build.close_mosaic(config)
+    order = EpochBatches(len(dataset), build.batch_size(config), dataset.seed, epoch=0)
+    for rows in islice(order, NUM_BATCHES):
+        keys = [SampleKey(0, row, compose) for row in rows[:TRAIN_PAIRS].tolist()]
+        yield collate([dataset[key] for key in keys])
+
+
+def _write_validation(album: _Album, source: BatchSource, validation: Validation) -> None:
+    metrics, names = validation.metrics, source.val_data.index.class_names
+    confidence = metrics.best_confidence if metrics.map50 else FALLBACK_CONFIDENCE
+    with album.pages("PR_curve.png") as (path,):
+        save_pr_figure(path, metrics.curves, class_names=names, ap50=metrics.per_class.ap50)
+    with album.pages("confusion_matrix.png") as (path,):
+        matrix = confusion_matrix(
+            validation.truth, validation.found, num_classes=len(names), confidence=confidence
+        )
+        save_confusion_figure(path, matrix, class_names=names, confidence=confidence)
+    with album.pages(*VAL_SHEETS) as paths:
+        batches = val_batches(
+            source.val_data,
+            batch=min(VAL_PAIRS, VAL_BATCH_FACTOR * build.batch_size(source.config)),
+        )
+        for number, batch in enumerate(islice(batches, NUM_BATCHES)):
+            title = f"Validation batch {number + 1}, {len(batch)} pairs"
+            true, found = paths[2 * number : 2 * number + 2]
+            pairs = _true_pairs(batch, names)
+            _save_sheet(true, pairs, title=f"{title}: labels", class_names=names)
+            pairs = _found_pairs(batch, validation.found, names, confidence=confidence)
+            title = f"{title}: detections with a score of {confidence:.3g} or more"
+            _save_sheet(found, pairs, title=title, class_names=names)
+
+
+def _save_sheet(
+    path: Path, pairs: Sequence[SheetPair], *, title: str, class_names: Sequence[str]
+) -> None:
+    sheet = pair_sheet(pairs, title=title, class_names=class_names)
+    # Without 4:4:4 the thin coloured lines fade into the grey of the IR images.
+    sheet.save(path, format="JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
+
+
+def _true_pairs(batch: Batch, class_names: Sequence[str]) -> list[SheetPair]:
+    """Return the pairs of a batch with their true boxes."""
+    pairs = []
+    for row in range(len(batch)):
+        is_box = batch.is_box[row]
+        boxes = _drawn(
+            batch.boxes_xyxy_px[row, is_box].tolist(),
+            batch.classes[row, is_box].tolist(),
+            class_names=class_names,
+        )
+        pairs.append(SheetPair(batch.pixels[row].numpy(), boxes))
+    return pairs
+
+
+def _found_pairs(
+    batch: Batch, found: ScoredBoxes, class_names: Sequence[str], *, confidence: float
+) -> list[SheetPair]:
+    """Return the pairs of a batch with their best detections, moved from originals to canvas."""
+    rows = np.flatnonzero(found.scores >= confidence)
+    rows = rows[np.argsort(-found.scores[rows], kind="stable")]
+    pairs = []
+    for row, sample_id in enumerate(batch.sample_ids.tolist()):
+        members = rows[found.image_ids[rows] == sample_id][:MAX_DRAWN_DETECTIONS]
+        scale_x, scale_y, left, top = batch.canvas_from_original[row].tolist()
+        moved = found.boxes_xyxy_px[members] * (scale_x, scale_y, scale_x, scale_y)
+        moved += (left, top, left, top)
+        boxes = _drawn(
+            moved.tolist(),
+            found.classes[members].tolist(),
+            scores=found.scores[members].tolist(),
+            class_names=class_names,
+        )
+        pairs.append(SheetPair(batch.pixels[row].numpy(), boxes))
+    return pairs
+
+
+def _drawn(
+    boxes_xyxy_px: Sequence[Sequence[float]],
+    classes: Sequence[int],
+    *,
+    class_names: Sequence[str],
+    scores: Sequence[float] | None = None,
+) -> list[DrawnBox]:
+    """Return boxes with their names, unless colours say those, and with their scores, if any."""
+    names = ["" if has_colour_key(class_names) else class_names[number] for number in classes]
+    if scores is not None:
+        names = [f"{name} {score:.2f}".strip() for name, score in zip(names, scores, strict=True)]
+    return [
+        DrawnBox((box[0], box[1], box[2], box[3]), number, name)
+        for box, number, name in zip(boxes_xyxy_px, classes, names, strict=True)
+    ]

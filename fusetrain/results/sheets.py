@@ -1,0 +1,139 @@
+"""Sheets of many pairs: a batch as the network sees it, with true or detected boxes.
+
+Arrays come in, a Pillow image goes out. Every pair is RGB (left) and IR (right); a strip above the
+sheet says what is shown and which colour is which class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from fusetrain.results.pictures import INK, PALETTE, DrawnBox, Font, colour_of, join_pair
+
+MAX_PAIRS = 16
+SHEET_WIDTH_PX = 2600
+SHEET_HEIGHT_PX = 1900
+MIN_LONG_SIDE_PX = 480
+MARGIN_PX = 10
+STRIP_FONT_PX = 20
+LABEL_FONT_PX = 13
+
+
+@dataclass(frozen=True)
+class SheetPair:
+    """One pair of a sheet.
+
+    Attributes:
+        pixels: (H, W, 4) uint8; channels R, G, B, IR.
+        boxes: In pixels of it; those that stand first are drawn on top.
+    """
+
+    pixels: NDArray[np.uint8]
+    boxes: Sequence[DrawnBox]
+
+
+def pair_sheet(
+    pairs: Sequence[SheetPair], *, title: str, class_names: Sequence[str]
+) -> Image.Image:
+    """Return up to MAX_PAIRS pairs in a grid, as large as a sheet allows.
+
+    Labels stand on the RGB images alone, so that the IR images show what is below them.
+
+    Args:
+        pairs: At least one; what is beyond MAX_PAIRS is left out.
+        title: What the sheet shows.
+        class_names: For the colours named in the strip.
+    """
+    shown = list(pairs[:MAX_PAIRS])
+    sizes = [pair.pixels.shape[:2] for pair in shown]
+    pair_size = (2 * max(width for _, width in sizes), max(height for height, _ in sizes))
+    columns, zoom = _layout(len(shown), pair_size)
+    joined = [
+        join_pair(
+            pair.pixels[..., :3],
+            pair.pixels[..., 3],
+            pair.boxes,
+            zoom=zoom,
+            font_px=LABEL_FONT_PX,
+            label_ir=False,
+        )
+        for pair in shown
+    ]
+    strip = _strip(title, class_names, min_width=columns * (joined[0].width + MARGIN_PX))
+    return _tiled(joined, columns=columns, strip=strip)
+
+
+def has_colour_key(class_names: Sequence[str]) -> bool:
+    """Return whether each class has a colour of its own, so that boxes need no name."""
+    return len(class_names) <= len(PALETTE)
+
+
+def _layout(num_pairs: int, pair_size: tuple[int, int]) -> tuple[int, float]:
+    """Return the number of columns that shows pairs (width, height) largest, and their zoom."""
+    width, height = pair_size
+    enlarged = max(1.0, MIN_LONG_SIDE_PX / max(width / 2, height))
+
+    def zoom(columns: int) -> float:
+        rows = math.ceil(num_pairs / columns)
+        across = SHEET_WIDTH_PX / columns / (width + MARGIN_PX)
+        return min(across, SHEET_HEIGHT_PX / rows / (height + MARGIN_PX), enlarged)
+
+    # Among equals the grid nearest to a square.
+    best = max(
+        range(1, num_pairs + 1),
+        key=lambda columns: (zoom(columns), -abs(columns * width - num_pairs / columns * height)),
+    )
+    return best, zoom(best)
+
+
+def _tiled(pictures: Sequence[Image.Image], *, columns: int, strip: Image.Image) -> Image.Image:
+    cell_width = max(picture.width for picture in pictures) + MARGIN_PX
+    cell_height = max(picture.height for picture in pictures) + MARGIN_PX
+    rows = math.ceil(len(pictures) / columns)
+    width = max(columns * cell_width + MARGIN_PX, strip.width)
+    sheet = Image.new("RGB", (width, strip.height + rows * cell_height), "white")
+    sheet.paste(strip, (0, 0))
+    for number, picture in enumerate(pictures):
+        row, column = divmod(number, columns)
+        sheet.paste(picture, (MARGIN_PX + column * cell_width, strip.height + row * cell_height))
+    return sheet
+
+
+def _strip(title: str, class_names: Sequence[str], *, min_width: int) -> Image.Image:
+    """Return the strip above a sheet: the title, and the classes if each has its own colour."""
+    font = ImageFont.load_default(size=STRIP_FONT_PX)
+    names = class_names if has_colour_key(class_names) else ()
+    words = [(f"{title}; RGB left, IR right", -1), *((name, n) for n, name in enumerate(names))]
+    places, (width, height) = _flow([text for text, _ in words], font, max_width=min_width)
+    strip = Image.new("RGB", (max(min_width, width), height), "white")
+    draw = ImageDraw.Draw(strip)
+    for (text, number), (left, top) in zip(words, places, strict=True):
+        if number >= 0:
+            square = (left, top + 4, left + STRIP_FONT_PX - 4, top + STRIP_FONT_PX)
+            draw.rectangle(square, fill=colour_of(number), outline=INK)
+            left += STRIP_FONT_PX + 2
+        draw.text((left, top), text, fill=INK, font=font)
+    return strip
+
+
+def _flow(
+    texts: Sequence[str], font: Font, *, max_width: int
+) -> tuple[list[tuple[int, int]], tuple[int, int]]:
+    """Return where texts stand, one after the other in as few lines as fit, and their extent."""
+    gap = 2 * MARGIN_PX
+    left, top, right = MARGIN_PX, MARGIN_PX, 0
+    places: list[tuple[int, int]] = []
+    for text in texts:
+        width = math.ceil(font.getlength(text)) + STRIP_FONT_PX + 2
+        if places and left + width > max_width:
+            left, top = MARGIN_PX, top + STRIP_FONT_PX + MARGIN_PX
+        places.append((left, top))
+        right = max(right, left + width)
+        left += width + gap
+    return places, (right, top + STRIP_FONT_PX + MARGIN_PX)
