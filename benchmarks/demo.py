@@ -25,7 +25,7 @@ def main() -> None:
     with work_folder(args.keep) as folder:
         data = folder / "demo"
         summary = write_demo(data, num_pairs=args.pairs)
-        print(f"demo: {summary}; {len(args.seeds)} seeds\n", flush=True)
+        print(f"demo: {summary}; seeds {args.seeds}\n", flush=True)
         compare(data / "train.yaml", data / "data.yaml", args=args, folder=folder)
 
 

@@ -8,7 +8,6 @@ changes what the training will see.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from fusetrain.data.dataset import SampleKey
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.loader import EpochBatches, collate, val_batches
 from fusetrain.engine.infer import Validation
+from fusetrain.results.album import Album
 from fusetrain.results.confusion import confusion_matrix
 from fusetrain.results.confusion_plot import save_confusion_figure
 from fusetrain.results.label_plot import LabelArrays, save_labels_figure
@@ -65,19 +65,19 @@ def write_start(run: RunDir, source: BatchSource, data: TrainingData, *, warn: W
     """
     if not distributed.is_main():
         return
-    album = _Album(run.path)
-    if not (run.path / "labels.png").exists():
+    album = Album(run.path)
+    if not album.has("labels.png"):
         with album.pages("labels.png") as (path,):
             save_labels_figure(path, _labels_of(data.train), title=_title_of(data.train))
-    if not (run.path / TRAIN_SHEETS[0]).exists():
+    if not album.has(TRAIN_SHEETS[0]):
         with album.pages(*TRAIN_SHEETS) as paths:
             for number, (path, batch) in enumerate(
-                zip(paths, _train_batches(source), strict=False)
+                zip(paths, first_train_batches(source), strict=False)
             ):
                 _save_sheet(
                     path,
                     _true_pairs(batch, data.train.class_names),
-                    title=f"Training batch {number + 1} of epoch 1, {len(batch)} pairs",
+                    title=f"Training batch {number + 1} of epoch 1, pairs 1 to {len(batch)}",
                     class_names=data.train.class_names,
                 )
     album.report(warn)
@@ -104,7 +104,7 @@ def write_end(
     """
     if not distributed.is_main():
         return
-    album = _Album(run.path)
+    album = Album(run.path)
     with album.pages("results.png") as (path,):
         warmup_epochs = plan.warmup_steps / plan.steps_per_epoch
         save_results_figure(path, history, warmup_epochs=warmup_epochs)
@@ -154,49 +154,14 @@ def lr_chart(plan: SchedulePlan, history: Sequence[Row], *, name: str) -> LrChar
     )
 
 
-class _Album:
-    """Puts pictures into a folder, each whole or not at all, and remembers which ones failed."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._failures: dict[str, list[str]] = {}
-
-    @contextmanager
-    def pages(self, *names: str) -> Iterator[list[Path]]:
-        """Give places to write to; they get their names once the context is left without error."""
-        drafts = [self._folder / f".draft.{name}" for name in names]
-        try:
-            yield drafts
-            for draft, name in zip(drafts, names, strict=True):
-                if draft.exists():
-                    draft.replace(self._folder / name)
-        except Exception as error:
-            self._note(error, names)
-            _remove(drafts)
-        except BaseException:
-            _remove(drafts)
-            raise
-
-    def report(self, warn: Warn) -> None:
-        """Say in one sentence what could not be made, if anything."""
-        if self._failures:
-            reasons = (f"{', '.join(names)} ({why})" for why, names in self._failures.items())
-            warn(f"pictures of the run could not be made: {'; '.join(reasons)}")
-
-    def _note(self, error: Exception, names: Sequence[str]) -> None:
-        lines = str(error).splitlines() or [""]
-        why = lines[0] or type(error).__name__
-        if isinstance(error, OSError) and error.strerror:
-            why = error.strerror
-        self._failures.setdefault(why, []).extend(names)
-
-
-def _remove(drafts: Sequence[Path]) -> None:
-    for draft in drafts:
-        try:
-            draft.unlink(missing_ok=True)
-        except OSError:
-            return
+def first_train_batches(source: BatchSource) -> Iterator[Batch]:
+    """Yield the first TRAIN_PAIRS pairs of the first batches of epoch 0, read anew."""
+    config, dataset = source.config, source.train_data
+    compose = config.train.epochs > build.close_mosaic(config)
+    order = EpochBatches(len(dataset), build.batch_size(config), dataset.seed, epoch=0)
+    for rows in islice(order, NUM_BATCHES):
+        keys = [SampleKey(0, row, compose) for row in rows[:TRAIN_PAIRS].tolist()]
+        yield collate([dataset[key] for key in keys])
 
 
 def _labels_of(index: DatasetIndex) -> LabelArrays:
@@ -212,17 +177,7 @@ def _title_of(index: DatasetIndex) -> str:
     return f"Labels of {index.split}: {len(index)} pairs, {len(index.box_classes)} boxes"
 
 
-def _train_batches(source: BatchSource) -> Iterator[Batch]:
-    """Yield the starts of the first batches of epoch 0, read anew."""
-    config, dataset = source.config, source.train_data
-    compose = config.train.epochs > build.close_mosaic(config)
-    order = EpochBatches(len(dataset), build.batch_size(config), dataset.seed, epoch=0)
-    for rows in islice(order, NUM_BATCHES):
-        keys = [SampleKey(0, row, compose) for row in rows[:TRAIN_PAIRS].tolist()]
-        yield collate([dataset[key] for key in keys])
-
-
-def _write_validation(album: _Album, source: BatchSource, validation: Validation) -> None:
+def _write_validation(album: Album, source: BatchSource, validation: Validation) -> None:
     metrics, names = validation.metrics, source.val_data.index.class_names
     confidence = metrics.best_confidence if metrics.map50 else FALLBACK_CONFIDENCE
     with album.pages("PR_curve.png") as (path,):

@@ -48,6 +48,8 @@ from fusetrain.sample import PairedSample
 
 SAMPLE_STREAM = 1
 MIXUP_ALPHA = 32.0
+CANVAS_SAMPLE = 500
+CANVAS_QUANTILE = 0.9
 
 
 class SampleKey(NamedTuple):
@@ -131,7 +133,7 @@ def pack(rgb: NDArray[np.uint8], ir: NDArray[np.uint8], size_hw: Size) -> NDArra
 
 
 class TrainDataset:
-    """Augmented training samples on a square canvas.
+    """Augmented training samples: mosaics on a square canvas, single pairs on a rectangular one.
 
     Pairs are kept with a long side of up to ``imgsz * (1 + scale)``, so that zooming in shows
     detail instead of blown-up pixels.
@@ -157,6 +159,7 @@ class TrainDataset:
     ) -> None:
         self.index = index
         self.canvas = up_to_stride(imgsz)
+        self.single_canvas_hw = _common_canvas(index, imgsz)
         self.augmentation = augmentation
         self.seed = seed
         self._reader = PairReader(
@@ -196,6 +199,8 @@ class TrainDataset:
     ) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.int64], Size]:
         """Return one pair, or a mosaic that begins with it, on a canvas with its boxes."""
         is_mosaic = compose and rng.random() < self.augmentation.mosaic
+        may_be_mosaic = compose and self.augmentation.mosaic > 0
+        canvas_hw = (self.canvas, self.canvas) if may_be_mosaic else self.single_canvas_hw
         rows = [row, *rng.integers(len(self), size=3).tolist()] if is_mosaic else [row]
         entries = [self._reader.read(number) for number in rows]
         sizes = [pixels.shape[:2] for pixels, _ in entries]
@@ -203,8 +208,8 @@ class TrainDataset:
         if is_mosaic:
             placements = draw_mosaic(rng, sizes, canvas=self.canvas, ranges=geometry)
         else:
-            placements = (draw_single(rng, sizes[0], canvas=self.canvas, ranges=geometry),)
-        canvas = np.full((self.canvas, self.canvas, 4), PADDING, np.uint8)
+            placements = (draw_single(rng, sizes[0], canvas_hw=canvas_hw, ranges=geometry),)
+        canvas = np.full((*canvas_hw, 4), PADDING, np.uint8)
         boxes, classes = [], []
         for number, (pixels, _), placement in zip(rows, entries, placements, strict=True):
             self._draw_tile(rng, canvas, pixels, placement)
@@ -229,6 +234,19 @@ class TrainDataset:
     ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         boxes_xyxy_px = boxes_in_pixels(self.index.boxes_cxcywh_unit(row), size_hw)
         return move_boxes(boxes_xyxy_px, placement)
+
+
+def _common_canvas(index: DatasetIndex, imgsz: int) -> Size:
+    """Return the smallest canvas that holds nine in ten pairs, letterboxed to ``imgsz``.
+
+    Single pairs are trained on it, so that the network sees as little padding as in validation;
+    a square canvas would be half grey for wide images. Up to CANVAS_SAMPLE pairs, evenly spaced,
+    are looked at.
+    """
+    rows = range(0, len(index), -(-len(index) // CANVAS_SAMPLE) or 1)
+    sizes = [size_filling(read_header(index.rgb_path(row)).size_hw, imgsz) for row in rows]
+    height, width = np.quantile(sizes, CANVAS_QUANTILE, axis=0, method="higher").tolist()
+    return up_to_stride(height), up_to_stride(width)
 
 
 def stored_long_side(imgsz: int, scale: float) -> int:

@@ -76,9 +76,9 @@ class GeometryRanges:
 
 
 def draw_single(
-    rng: np.random.Generator, size_hw: Size, *, canvas: int, ranges: GeometryRanges
+    rng: np.random.Generator, size_hw: Size, *, canvas_hw: Size, ranges: GeometryRanges
 ) -> Placement:
-    """Draw where one pair lies on a square canvas.
+    """Draw where one pair lies on a canvas.
 
     A pair smaller than the canvas is centred; of a larger one any part may be seen; both are moved
     by up to ``translate`` on top.
@@ -86,16 +86,16 @@ def draw_single(
     Args:
         rng: Source of all draws.
         size_hw: Size of the source pixels.
-        canvas: Side of the canvas, px.
+        canvas_hw: Height and width of the canvas, px.
         ranges: What is drawn from.
     """
-    zoom = _draw_zoom(rng, size_hw, canvas=canvas, scale=ranges.scale)
+    zoom = _draw_zoom(rng, size_hw, canvas=max(canvas_hw), scale=ranges.scale)
     starts = []
-    for side in reversed(size_hw):
-        slack = canvas - side * zoom
-        reach = max(0.0, -slack / 2) + ranges.translate * canvas
+    for side, length in zip(reversed(size_hw), reversed(canvas_hw), strict=True):
+        slack = length - side * zoom
+        reach = max(0.0, -slack / 2) + ranges.translate * length
         starts.append(slack / 2 + reach * rng.uniform(-1.0, 1.0))
-    region = (0, 0, canvas, canvas)
+    region = (0, 0, canvas_hw[1], canvas_hw[0])
     return _draw_pose(rng, _place(size_hw, zoom, start_xy=starts, region=region), ranges)
 
 

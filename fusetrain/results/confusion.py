@@ -16,6 +16,7 @@ from fusetrain.results.overlaps import (
     TrueBoxes,
     box_columns,
     find_candidates,
+    run_lengths,
     run_starts,
 )
 
@@ -92,8 +93,8 @@ def _taken(
     is_free = np.ones(len(is_ignored), bool)
     detections, truths = pairs.detections[order], truths[order]
     starts = run_starts(detections)
-    for start, stop in zip(starts, np.append(starts[1:], len(truths)), strict=True):
-        for number in truths[start:stop].tolist():
+    for start, length in zip(starts, run_lengths(starts, len(truths)), strict=True):
+        for number in truths[start : start + length].tolist():
             if is_free[number]:
                 is_free[number] = is_ignored[number]
                 taken[detections[start]] = number

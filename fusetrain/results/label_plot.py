@@ -131,7 +131,7 @@ def _draw_counts(axes: Axes, boxes_per_pair: NDArray[np.integer[Any]]) -> None:
     width = -(-(most + 1) // MAX_BARS)
     edges = np.arange(0, most + 1 + width, width) - 0.5
     axes.hist(boxes_per_pair, bins=edges.tolist(), color=BAR_COLOUR, rwidth=0.85)
-    axes.set_xlim(-1.0, max(4.0, edges[-1] + 0.5))
+    axes.set_xlim(-0.7, max(4.0, edges[-1] + 0.5))
     axes.locator_params(axis="both", integer=True)
     empty = int((boxes_per_pair == 0).sum())
     mean = float(boxes_per_pair.mean()) if len(boxes_per_pair) else 0.0

@@ -23,6 +23,7 @@ MIN_LONG_SIDE_PX = 480
 MARGIN_PX = 10
 STRIP_FONT_PX = 20
 LABEL_FONT_PX = 13
+MAX_NAME_CHARS = 30
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,10 @@ def _strip(title: str, class_names: Sequence[str], *, min_width: int) -> Image.I
     """Return the strip above a sheet: the title, and the classes if each has its own colour."""
     font = ImageFont.load_default(size=STRIP_FONT_PX)
     names = class_names if has_colour_key(class_names) else ()
-    words = [(f"{title}; RGB left, IR right", -1), *((name, n) for n, name in enumerate(names))]
+    words = [
+        (f"{title}; RGB left, IR right", -1),
+        *((_on_one_line(name), n) for n, name in enumerate(names)),
+    ]
     places, (width, height) = _flow([text for text, _ in words], font, max_width=min_width)
     strip = Image.new("RGB", (max(min_width, width), height), "white")
     draw = ImageDraw.Draw(strip)
@@ -120,6 +124,11 @@ def _strip(title: str, class_names: Sequence[str], *, min_width: int) -> Image.I
             left += STRIP_FONT_PX + 2
         draw.text((left, top), text, fill=INK, font=font)
     return strip
+
+
+def _on_one_line(name: str) -> str:
+    shown = "".join(char if char.isprintable() else "?" for char in name)
+    return shown if len(shown) <= MAX_NAME_CHARS else f"{shown[: MAX_NAME_CHARS - 3]}..."
 
 
 def _flow(

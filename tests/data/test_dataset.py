@@ -86,18 +86,34 @@ def test_a_cached_pair_is_not_changed_by_augmentation(painted_set: PaintedSet) -
     np.testing.assert_array_equal(entry[0], before)
 
 
-def test_without_augmentation_a_pair_is_centred_on_a_square(painted_set: PaintedSet) -> None:
+def test_without_augmentation_a_pair_fills_its_canvas(painted_set: PaintedSet) -> None:
     index = painted_set((64, 128))
     sample = TrainDataset(index, imgsz=128, augmentation=Augmentation())[SampleKey(0, 0, True)]
-    assert sample.pixels.shape == (128, 128, 4)
-    assert (sample.pixels[:32] == PADDING).all()
-    assert (sample.pixels[96:] == PADDING).all()
     disk = np.asarray(Image.open(index.rgb_path(0)))
-    np.testing.assert_array_equal(sample.pixels[32:96, :, :3], disk)
-    np.testing.assert_array_equal(
-        sample.pixels[32:96, :, 3], np.asarray(Image.open(index.ir_path(0)))
-    )
+    np.testing.assert_array_equal(sample.pixels[..., :3], disk)
+    np.testing.assert_array_equal(sample.pixels[..., 3], np.asarray(Image.open(index.ir_path(0))))
     assert sample.original_size_hw == (64, 128)
+
+
+def test_single_pairs_lie_centred_on_a_canvas_that_fits_nearly_all(painted_set: PaintedSet) -> None:
+    index = painted_set((64, 128), (96, 128), (96, 128))
+    dataset = TrainDataset(index, imgsz=128, augmentation=Augmentation())
+    pixels = dataset[SampleKey(0, 0, False)].pixels
+    assert pixels.shape == (96, 128, 4)
+    assert (pixels[:16] == PADDING).all()
+    assert (pixels[80:] == PADDING).all()
+    disk = np.asarray(Image.open(index.rgb_path(0)))
+    np.testing.assert_array_equal(pixels[16:80, :, :3], disk)
+
+
+def test_samples_of_an_epoch_that_may_hold_mosaics_share_a_square_canvas(
+    painted_set: PaintedSet,
+) -> None:
+    index = painted_set((64, 128), (64, 128))
+    dataset = TrainDataset(index, imgsz=128, augmentation=Augmentation(mosaic=0.5))
+    shapes = {dataset[SampleKey(epoch, 0, True)].pixels.shape for epoch in range(20)}
+    assert shapes == {(128, 128, 4)}
+    assert dataset[SampleKey(0, 0, False)].pixels.shape == (64, 128, 4)
 
 
 def test_the_canvas_is_a_multiple_of_the_stride(painted_set: PaintedSet) -> None:

@@ -57,7 +57,7 @@ def random_pair(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np
 def test_a_painted_box_still_fits_its_pixels_on_the_canvas(seed: int) -> None:
     rng = np.random.default_rng(seed)
     pixels, box = random_pair(rng)
-    placement = draw_single(rng, pixels.shape[:2], canvas=CANVAS, ranges=LIVELY)
+    placement = draw_single(rng, pixels.shape[:2], canvas_hw=(CANVAS, CANVAS), ranges=LIVELY)
     moved, kept = move_boxes(box, placement)
     canvas = laid_out(pixels, placement)
     if kept[0]:
@@ -90,7 +90,7 @@ def test_a_turned_box_encloses_its_pixels(seed: int) -> None:
     rng = np.random.default_rng(seed)
     pixels, box = random_pair(rng)
     ranges = GeometryRanges(scale=0.3, fliplr=0.5, degrees=15.0)
-    placement = draw_single(rng, pixels.shape[:2], canvas=CANVAS, ranges=ranges)
+    placement = draw_single(rng, pixels.shape[:2], canvas_hw=(CANVAS, CANVAS), ranges=ranges)
     moved, kept = move_boxes(box, placement)
     mask = laid_out(pixels, placement)[..., 0] > 200
     if kept[0] and mask.any():
@@ -128,14 +128,18 @@ def test_the_turn_of_pixels_and_boxes_goes_the_same_way() -> None:
 
 
 def test_without_ranges_a_pair_lies_centred_and_fills_its_long_side() -> None:
-    placement = draw_single(np.random.default_rng(0), (180, 320), canvas=CANVAS, ranges=STILL)
+    placement = draw_single(
+        np.random.default_rng(0), (180, 320), canvas_hw=(CANVAS, CANVAS), ranges=STILL
+    )
     assert placement == Placement((0, 0, 320, 180), (0, 70, 320, 250))
 
 
 def test_zooms_of_a_pair_cover_the_range_and_not_more() -> None:
     rng = np.random.default_rng(1)
     ranges = GeometryRanges(scale=0.5)
-    placements = [draw_single(rng, (200, 400), canvas=CANVAS, ranges=ranges) for _ in range(300)]
+    placements = [
+        draw_single(rng, (200, 400), canvas_hw=(CANVAS, CANVAS), ranges=ranges) for _ in range(300)
+    ]
     zooms = np.array([placement.zoom_xy for placement in placements]) * 400 / CANVAS
     assert 0.49 < zooms.min() < 0.55
     assert 1.45 < zooms.max() < 1.51
@@ -146,7 +150,9 @@ def test_every_part_of_a_zoomed_pair_can_be_seen() -> None:
     rng = np.random.default_rng(2)
     seen = np.zeros((400, 400), np.int64)
     for _ in range(300):
-        placement = draw_single(rng, (400, 400), canvas=CANVAS, ranges=GeometryRanges(scale=0.5))
+        placement = draw_single(
+            rng, (400, 400), canvas_hw=(CANVAS, CANVAS), ranges=GeometryRanges(scale=0.5)
+        )
         left, top, right, bottom = placement.crop_xyxy
         seen[top:bottom, left:right] += 1
     assert seen.min() > 100
@@ -174,7 +180,7 @@ def test_extreme_shapes_and_ranges_give_windows_on_the_canvas() -> None:
     ranges = GeometryRanges(scale=0.99, translate=1.0, fliplr=1.0)
     for size_hw in ((1, 1), (1, 2000), (3000, 2), (7, 5)):
         for _ in range(50):
-            single = draw_single(rng, size_hw, canvas=64, ranges=ranges)
+            single = draw_single(rng, size_hw, canvas_hw=(64, 64), ranges=ranges)
             for placed in (single, *draw_mosaic(rng, [size_hw] * 4, canvas=64, ranges=ranges)):
                 left, top, right, bottom = placed.window_xyxy
                 assert 0 <= left < right <= 64

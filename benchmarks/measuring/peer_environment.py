@@ -1,0 +1,40 @@
+"""Make the environment of the peer, apart from ours: `benchmarks/.env`.
+
+Ultralytics is under the AGPL. It is installed from the package index and run as a program of its
+own; nothing of it is imported by, or copied into, this project.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+import venv
+from importlib.metadata import version
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / ".env"
+SAME_AS_OURS = ("torch", "torchvision")
+
+
+def peer_python(pip_args: str) -> Path:
+    """Return the interpreter of the peer's environment, made on first use.
+
+    It gets the torch and torchvision of this environment, so that both sides compute with the same
+    kernels.
+
+    Args:
+        pip_args: Further arguments of ``pip install``, as a shell would write them.
+    """
+    same = [f"{name}=={version(name).partition('+')[0]}" for name in SAME_AS_OURS]
+    packages = [*same, "ultralytics"]
+    python = FOLDER / "bin" / "python"
+    ready = FOLDER / ".ready"
+    wanted = "\n".join(packages)
+    if not ready.is_file() or ready.read_text(encoding="utf-8") != wanted:
+        print(f"installing {', '.join(packages)} into {FOLDER}", file=sys.stderr)
+        venv.create(FOLDER, with_pip=True)
+        command = [str(python), "-m", "pip", "install", *shlex.split(pip_args), *packages]
+        subprocess.run(command, check=True, stdout=sys.stderr)
+        ready.write_text(wanted, encoding="utf-8")
+    return python
