@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import argparse
 
-from fusetrain.data.demo import write_demo
 from measuring.trainings import add_arguments, compare, work_folder
+
+from fusetrain.data.demo import write_demo
 
 
 def main() -> None:

@@ -21,7 +21,8 @@ LAYERS = (
         "training",
         "inference",
         "dry_run",
-    
+        "artifacts",
+        "resuming",
         "export",
         "diagnose",
         "prepare",

@@ -6,6 +6,7 @@ run after the last epoch that is wanted. The answer is one JSON object in ``requ
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -18,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from fusetrain import build
 from fusetrain.config.schema import Config
 from fusetrain.engine.checkpoint import TrainState
+from fusetrain.engine.infer import Validation
 from fusetrain.engine.machine import describe
 from fusetrain.results.run_dir import RunDir
 from fusetrain.session import Session
@@ -61,6 +63,9 @@ class StepTimes(RunReporter):
         if state.epoch + 1 == self._num_epochs and state.batches == batches_per_epoch:
             raise Finished
 
+    def on_epoch(self, state: TrainState, validation: Validation | None) -> None:
+        """Let an epoch go by."""
+
 
 def config_of(request: dict[str, Any]) -> Config:
     """Return a config that steps only: no validation, no saving, decoded pairs in memory."""
@@ -89,10 +94,8 @@ def main() -> None:
     request = json.loads(sys.argv[1])
     config = config_of(request)
     times = StepTimes(request["epochs"], imgsz=request["imgsz"])
-    try:
+    with contextlib.suppress(Finished):
         train(config, build.open_data(config), reporter=times)
-    except Finished:
-        pass
     answer = {"ends": times.ends, "threads": torch.get_num_threads(), **times.about}
     Path(request["answer"]).write_text(json.dumps(answer), encoding="utf-8")
 

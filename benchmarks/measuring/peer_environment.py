@@ -9,7 +9,6 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-import venv
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,8 +32,9 @@ def peer_python(pip_args: str) -> Path:
     wanted = "\n".join(packages)
     if not ready.is_file() or ready.read_text(encoding="utf-8") != wanted:
         print(f"installing {', '.join(packages)} into {FOLDER}", file=sys.stderr)
-        venv.create(FOLDER, with_pip=True)
-        command = [str(python), "-m", "pip", "install", *shlex.split(pip_args), *packages]
-        subprocess.run(command, check=True, stdout=sys.stderr)
+        make = [sys.executable, "-m", "venv", "--clear", str(FOLDER)]
+        fill = [str(python), "-m", "pip", "install", *shlex.split(pip_args), *packages]
+        for command in (make, fill):
+            subprocess.run(command, check=True, stdout=sys.stderr)
         ready.write_text(wanted, encoding="utf-8")
     return python

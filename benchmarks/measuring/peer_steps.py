@@ -6,6 +6,7 @@ Nothing of ours is imported here. The answer is one JSON object in ``request["an
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import sys
@@ -80,7 +81,7 @@ def main() -> None:
     model = YOLO(request["model"])
     for name in ("on_train_start", "on_train_epoch_start", "on_train_batch_end"):
         model.add_callback(name, getattr(times, name))
-    try:
+    with contextlib.suppress(Finished):
         model.train(
             data=request["data"],
             epochs=1000,
@@ -99,8 +100,6 @@ def main() -> None:
             plots=False,
             project=request["folder"],
         )
-    except Finished:
-        pass
     answer = {"ends": times.ends, "threads": torch.get_num_threads(), **times.about}
     Path(request["answer"]).write_text(json.dumps(answer), encoding="utf-8")
 

@@ -20,13 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from measuring.tables import Row, mean_text, table_text
 from torch.utils.flop_counter import FlopCounterMode
 
 from fusetrain.config.load import load_config
 from fusetrain.data.spec import load_spec
 from fusetrain.detector.kinds import build_detector
+from fusetrain.errors import FusetrainError
 from fusetrain.session import detector_spec
-from measuring.tables import Row, mean_text, table_text
 
 SINGLE_KINDS = ("rgb", "ir")
 STRIDE = 32
@@ -249,8 +250,11 @@ def compare(
         for seed in args.seeds
         for kind in args.kinds
     ]
-    for kind in args.kinds:  # a wrong setting is told before hours are spent
-        cost_of(next(item for item in trainings if item.kind == kind))
+    try:  # a wrong setting is told before hours are spent
+        for training in trainings:
+            cost_of(training)
+    except FusetrainError as error:
+        raise SystemExit(str(error)) from None
     results = run_all(trainings, jobs=args.jobs)
     rows = [*result_rows(trainings, results), *peers]
     print(table_text(HEADER, rows, markdown=args.markdown))

@@ -77,10 +77,10 @@ def resume(
 
     Example: fusetrain resume runs/fuse/exp --set train.epochs=200
     """
-    from fusetrain import training
     from fusetrain.cli.live import ConsoleReporter
+    from fusetrain.resuming import resume as resume_run
 
-    resumed = training.resume(
+    resumed = resume_run(
         run, sets=sets or (), accept_data_change=accept_data_change, reporter=ConsoleReporter()
     )
     _print_end(resumed.path)

@@ -128,7 +128,7 @@ class Trainer:
         while self.state.epoch < self.limits.epochs and not self.state.stopped_early:
             self._train_epoch()
             self._end_epoch()
-            if self._stop_requested():
+            if self.stop_requested():
                 self._save_and_stop()
         self.keeper.wait()
         return self.state
@@ -149,7 +149,7 @@ class Trainer:
         while state.batches < limits.batches_per_epoch:
             group = min(limits.accumulate, limits.batches_per_epoch - state.batches)
             self._step([next(source) for _ in range(group)])
-            if self._stop_requested():
+            if self.stop_requested():
                 self._save_and_stop()
             if self._save_is_due():
                 self._save(new_best=False)
@@ -261,7 +261,8 @@ class Trainer:
         self.state.loss_sums = distributed.sum_over_ranks(self._sums).tolist()
         self.keeper.save(self.state, new_best=new_best)
 
-    def _stop_requested(self) -> bool:
+    def stop_requested(self) -> bool:
+        """Return whether a signal asked any rank to stop."""
         return bool(distributed.max_over_ranks(int(self.stop.signal_number > 0), self._device))
 
     def _save_and_stop(self) -> None:

@@ -1,0 +1,63 @@
+"""Reads pairs in the size they are worked with: decode, resize, pack, keep in the cache.
+
+A pair is one (H, W, 4) uint8 array R, G, B, IR, so that whatever moves it moves both modalities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fusetrain.data.cache import Entry, PairCache
+from fusetrain.data.image import RAW_WINDOW, ThermalWindow, read_header, read_ir, read_rgb
+from fusetrain.data.index import DatasetIndex
+from fusetrain.data.placement import Size
+from fusetrain.data.transforms import resize
+
+
+@dataclass(frozen=True)
+class PairReader:
+    """Reads pairs of an index as (H, W, 4) uint8 in their working size.
+
+    Attributes:
+        index: The pairs.
+        working_size: Original height and width to those in which a pair is kept and cached.
+        window: Map from infrared counts to levels.
+        cache: Where decoded pairs stay; None reads the files each time.
+    """
+
+    index: DatasetIndex
+    working_size: Callable[[Size], Size]
+    window: ThermalWindow = RAW_WINDOW
+    cache: PairCache | None = None
+
+    def read(self, row: int) -> Entry:
+        """Return pixels, not to be written to, and height and width of the RGB image on disk.
+
+        Raises:
+            ImageError: An image cannot be read.
+        """
+        if self.cache is not None and (entry := self.cache.get(row)) is not None:
+            return entry
+        original_hw = read_header(self.index.rgb_path(row)).size_hw
+        size_hw = self.working_size(original_hw)
+        long_side = max(size_hw)
+        rgb = read_rgb(self.index.rgb_path(row), target_size=long_side)
+        ir = read_ir(self.index.ir_path(row), self.window, target_size=long_side)
+        pixels = pack(rgb, ir, size_hw)
+        if self.cache is not None:
+            self.cache.put(row, pixels, original_hw)
+        return pixels, original_hw
+
+
+def pack(rgb: NDArray[np.uint8], ir: NDArray[np.uint8], size_hw: Size) -> NDArray[np.uint8]:
+    """Return RGB (H, W, 3) and IR (h, w) together as (*size_hw, 4); sizes may differ."""
+    if rgb.shape[:2] != ir.shape:
+        rgb, ir = resize(rgb, size_hw), resize(ir[:, :, None], size_hw)[:, :, 0]
+    pixels = np.empty((*ir.shape, 4), np.uint8)
+    pixels[..., :3] = rgb
+    pixels[..., 3] = ir
+    return resize(pixels, size_hw)

@@ -1,0 +1,145 @@
+"""The benchmark scripts: they start, they run on tiny settings, and their arithmetic is right."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+SCRIPTS = sorted(path.name for path in BENCHMARKS.glob("*.py"))
+
+
+def run(script: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
+        timeout=240,
+    )
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module that trains and compares."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return import_module("measuring.trainings")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_has_help(script: str, tmp_path: Path) -> None:
+    ended = run(script, "--help", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "usage:" in ended.stdout
+
+
+def test_there_are_scripts_to_test() -> None:
+    assert {"demo.py", "evaluation.py", "peer_step.py", "roadscene.py"} <= set(SCRIPTS)
+
+
+@pytest.mark.slow
+def test_demo_trains_and_prints_a_row_a_kind_and_the_gain(tmp_path: Path) -> None:
+    tiny = ("--epochs", "1", "--pairs", "10", "--imgsz", "64", "--threads", "1")
+    ended = run("demo.py", *tiny, "--set", "model.width=0.25", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    starts = [line.split()[0] for line in lines if line]
+    assert [kind for kind in starts if kind in ("mid", "rgb", "ir")] == ["mid", "rgb", "ir"]
+    assert lines[-1].startswith("fusion gain of mid: mAP50 ")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_training_that_fails_is_named_with_its_message(tmp_path: Path) -> None:
+    tiny = ("--epochs", "1", "--pairs", "10", "--imgsz", "64", "--kinds", "ir")
+    ended = run("demo.py", *tiny, "--set", "train.device=cuda:99", cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "ir-seed0 ended with exit code 6" in ended.stderr
+    assert "cuda:99 is not there" in ended.stderr
+
+
+@pytest.mark.slow
+def test_peer_step_times_ours_alone(tmp_path: Path) -> None:
+    tiny = ("--imgsz", "64", "--batch", "2", "--steps", "2", "--rounds", "1", "--threads", "1")
+    ended = run("peer_step.py", "--only-ours", *tiny, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    rows = [line for line in ended.stdout.splitlines() if line.startswith("fusetrain")]
+    speeds = [line for line in rows if "1.00x" in line]
+    assert len(rows) == 6  # a row and a description for each of three variants
+    assert speeds[-1].startswith("fusetrain rgb, fp32")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_epoch_is_the_earlier_one_at_a_tie(module: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(
+        "epoch,time,metrics/mAP50(B),metrics/mAP50-95(B)\n"
+        "1,10,0.5,0.2\n2,20,,\n3,30,0.6,0.3\n4,40,0.9,0.3\n5,50,0.7,0.1\n"
+    )
+    expected = module.Result(kind="mid", best_epoch=3, map50=0.6, map50_95=0.3, seconds=50)
+    assert module.read_result(path, kind="mid") == expected
+
+
+def test_the_gain_is_over_the_best_single_modality_of_each_score(module: ModuleType) -> None:
+    results = [
+        module.Result(kind, best_epoch=1, map50=map50, map50_95=map50_95, seconds=1)
+        for kind, map50, map50_95 in (
+            ("mid", 0.8, 0.50),
+            ("rgb", 0.6, 0.20),
+            ("ir", 0.5, 0.40),
+            ("mid", 0.9, 0.50),
+            ("rgb", 0.5, 0.30),
+            ("ir", 0.4, 0.42),
+        )
+    ]
+    assert module.gain_lines(results) == [
+        "fusion gain of mid: mAP50 +0.300 ± 0.141 over rgb, mAP50-95 +0.090 ± 0.014 over ir"
+    ]
+
+
+def test_without_a_single_modality_there_is_no_gain(module: ModuleType) -> None:
+    result = module.Result("mid", best_epoch=1, map50=0.8, map50_95=0.5, seconds=1)
+    assert module.gain_lines([result]) == []
+
+
+def test_steps_count_within_an_epoch_and_from_the_second_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    peer_step = import_module("peer_step")
+    ends = [(0, 1.0, 1.0), (0, 2.0, 2.0), (1, 9.0, 9.0), (1, 9.5, 10.0), (2, 11.0, 11.0)]
+    assert peer_step.step_lengths(ends) == [(0.5, 1.0)]
+
+
+def test_a_peer_of_roadscene_is_given_with_two_scores(module: ModuleType, tmp_path: Path) -> None:
+    roadscene = import_module("roadscene")
+    row = roadscene.peer_row("other, IR=0.4123,0.2")
+    assert row == ["other, IR", "-", "-", "0.412", "0.200", "-", "-"]
+    assert len(row) == len(module.HEADER)
+    ended = run("roadscene.py", "--data", "x", "--peer", "other=0.4", cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "'other=0.4' is not NAME=mAP50,mAP50-95" in ended.stderr
+
+
+def test_a_wrong_data_set_is_told_without_a_traceback(tmp_path: Path) -> None:
+    ended = run("roadscene.py", "--data", str(tmp_path / "none"), cwd=tmp_path)
+    assert ended.returncode == 1
+    assert str(tmp_path / "none") in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_tables_are_padded_or_markdown(module: ModuleType) -> None:
+    header, rows = ("kind", "mAP50"), [("mid", "0.500"), ("infrared", "0.4")]
+    assert module.table_text(header, rows) == ("kind      mAP50\nmid       0.500\ninfrared    0.4")
+    assert module.table_text(header, rows, markdown=True) == (
+        "| kind | mAP50 |\n| --- | ---: |\n| mid | 0.500 |\n| infrared | 0.4 |"
+    )
