@@ -30,11 +30,14 @@ lint: $(READY)  ## ruff: rules and layout
 type: $(READY)  ## mypy, strict
 	$(BIN)/mypy
 
-bench: $(READY)  ## every measurement in benchmarks/
-	set -e; for script in benchmarks/*.py; do $(BIN)/python "$$script"; done
+bench: $(READY)  ## measure: evaluation, demo, a training step; ROADSCENE=FOLDER adds real pairs
+	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python benchmarks/peer_step.py --pip-args '$(PIP_ARGS)'
+	$(if $(ROADSCENE),$(BIN)/python benchmarks/roadscene.py --data '$(ROADSCENE)' --seeds 0 1 2)
 
 clean:  ## remove the environment, the demo and all caches; other runs stay
-	rm -rf $(VENV) demo $(RUN) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) benchmarks/.env demo $(RUN) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find fusetrain tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): pyproject.toml

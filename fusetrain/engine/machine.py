@@ -64,13 +64,15 @@ class Machine:
     def apply(self) -> None:
         """Set threads, determinism and allocator of this process."""
         torch.set_num_threads(self.threads)
-        torch.use_deterministic_algorithms(self.deterministic, warn_only=True)
-        # Off, because it costs a pass over every new tensor and only fills what nobody reads.
-        setattr(deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - not in its types
-        torch.backends.cudnn.benchmark = not self.deterministic
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
+            torch.backends.cudnn.benchmark = not self.deterministic
+            torch.use_deterministic_algorithms(self.deterministic, warn_only=True)
+            # Off: it costs a pass over every new tensor and fills what nobody reads.
+            setattr(deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - untyped
         else:
+            # On a CPU every operation used here repeats its bits for a given number of threads;
+            # the switch would change nothing but load torch's compiler, which takes seconds.
             keep_freed_memory()
 
 
