@@ -1,26 +1,22 @@
-"""What a config means before torch is needed: names checked, data found, schedule planned.
+"""What a config means before torch is needed: data found, schedule planned, choices written out.
 
-`session.py` goes on from here to detector, loaders and trainer. Together they are the composition
-root: besides the command line, only they see a whole config.
+`rules.py` has judged the config; `session.py` goes on from here to detector, loaders and trainer.
+Together they are the composition root: besides the command line, only they see a whole config.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusetrain.config.schema import PARTS, Config
 from fusetrain.data.image import ThermalWindow, thermal_window
 from fusetrain.data.index import DatasetIndex, SplitScan, count_pairs, scan_split
 from fusetrain.data.spec import DataSpec, load_spec
-from fusetrain.detector import BACKBONES
-from fusetrain.detector.fusion import KINDS, OPERATORS
-from fusetrain.engine import OPTIMIZERS
-from fusetrain.errors import ConfigError, DataError
-from fusetrain.schedule.options import KeyProblem
-from fusetrain.schedule.plan import SchedulePlan, curve_problems, make_plan
+from fusetrain.errors import DataError
+from fusetrain.rules import require_data
+from fusetrain.schedule.plan import SchedulePlan, make_plan
 
 if TYPE_CHECKING:
     from fusetrain.engine.machine import Machine
@@ -46,43 +42,14 @@ class TrainingData:
     window: ThermalWindow
 
 
-def config_checks(config: Config) -> Iterator[KeyProblem]:
-    """Yield what is wrong with the names in a config and with the parameters of its schedule."""
-    named = (
-        (("model", "fusion"), KINDS, config.model.fusion),
-        (("model", "operator"), OPERATORS, config.model.operator),
-        (("model", "backbone"), BACKBONES, config.model.backbone),
-        (("optim", "name"), OPTIMIZERS, config.optim.name),
-    )
-    for keys, registry, name in named:
-        if problem := registry.problem(name):
-            yield (keys, problem)
-    for below, message in curve_problems(config.schedule):
-        yield (("schedule", *below), message)
-    batch, devices = config.train.batch, config.train.devices
-    if isinstance(batch, int) and isinstance(devices, int) and devices and batch % devices:
-        yield (("train", "batch"), f"{batch} pairs cannot be dealt to {devices} ranks")
-
-
-def require_data(config: Config) -> Path:
-    """Return the path of the data set.
+def open_spec(config: Config) -> DataSpec:
+    """Return what the data YAML of a config says; it has the splits that a training needs.
 
     Raises:
-        ConfigError: The config names none.
+        ConfigError: The config names no data set.
+        DataError: There is no such data set, or a split is missing.
     """
-    if config.data is None:
-        raise ConfigError(
-            "the config names no data set", expected="`data: PATH`", remedy="or give --data PATH"
-        )
-    return Path(config.data)
-
-
-def require_splits(spec: DataSpec) -> None:
-    """Raise unless the data set has the splits that a training needs.
-
-    Raises:
-        DataError: A split is missing.
-    """
+    spec = load_spec(require_data(config))
     for split in TRAINING_SPLITS:
         if split not in spec.splits:
             raise DataError(
@@ -90,6 +57,7 @@ def require_splits(spec: DataSpec) -> None:
                 where=str(spec.path),
                 expected="`train:` and `val:` in the data YAML",
             )
+    return spec
 
 
 def open_data(
@@ -108,8 +76,7 @@ def open_data(
     Raises:
         DataError: A split is missing or has no pair.
     """
-    spec = load_spec(require_data(config))
-    require_splits(spec)
+    spec = open_spec(config)
     if scans is None:
         scans = {split: scan_split(spec, split) for split in TRAINING_SPLITS}
     for split in TRAINING_SPLITS:
@@ -157,7 +124,10 @@ def close_mosaic(config: Config) -> int:
 
 
 def resolved(config: Config, machine: Machine) -> Config:
-    """Return the config with every choice that was left open written out."""
+    """Return the config with every choice that was left open written out.
+
+    All but `augment.close_mosaic`, which follows the number of epochs when a run is extended.
+    """
     chosen: dict[str, Mapping[str, Any]] = {
         "train": {
             "device": str(machine.device) if machine.device.type == "cpu" else config.train.device,
@@ -169,7 +139,6 @@ def resolved(config: Config, machine: Machine) -> Config:
             "batch": batch_size(config),
         },
         "optim": {"momentum": config.optim.momentum_or_default},
-        "augment": {"close_mosaic": close_mosaic(config)},
     }
     values = config.model_dump()
     for group, updates in chosen.items():

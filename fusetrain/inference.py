@@ -7,29 +7,30 @@ were read in training. Printing is left to the command line.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from fusetrain.config.load import load_config
 from fusetrain.data.dataset import ValDataset
-from fusetrain.data.files import relative_files
 from fusetrain.data.image import read_ir, read_rgb
-from fusetrain.data.index import IMAGE_SUFFIXES, DatasetIndex, PackedPaths, scan_split
+from fusetrain.data.index import DatasetIndex, scan_split
 from fusetrain.data.loader import val_batches
-from fusetrain.data.pairing import pair_by_key
 from fusetrain.data.spec import load_spec
+from fusetrain.detector.detector import FusionDetector
 from fusetrain.engine.infer import Validation, detect, validate
 from fusetrain.engine.machine import Machine, choose_machine
 from fusetrain.engine.weights import WeightsInfo, load_detector, weights_file
-from fusetrain.errors import DataError, ResourceError, RunError
+from fusetrain.errors import DataError, ResourceError, RunError, UsageError
+from fusetrain.given_pairs import Pair, aspect_note, find_pairs, index_of, output_names
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.pictures import DrawnBox, side_by_side
-from fusetrain.sample import Detections
+from fusetrain.sample import Batch, Detections
 
 BATCH = 16
+RESULTS = "predictions.json"
+
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,11 @@ class Prediction:
 
 
 def validate_weights(
-    path: Path, *, data: Path | None, split: str
+    path: Path,
+    *,
+    data: Path | None,
+    split: str,
+    progress: Progress = lambda done, total: None,
 ) -> tuple[Validation, WeightsInfo, DatasetIndex]:
     """Judge weights on a split.
 
@@ -58,14 +63,14 @@ def validate_weights(
         path: Run folder or weights file.
         data: Data YAML or folder; None takes that of the run.
         split: Name of the split.
+        progress: Called with the number of pairs done and of all pairs.
 
     Raises:
         RunError: The weights cannot be used, or no data set is known.
         DataError: The data set or split is missing, or of other classes.
     """
     machine = _machine()
-    detector, info = load_detector(path)
-    detector = detector.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
+    detector, info = _loaded(path, machine)
     spec = load_spec(data or _data_of_run(path))
     index = scan_split(spec, split).index
     if not len(index):
@@ -79,7 +84,7 @@ def validate_weights(
     dataset = ValDataset(index, imgsz=info.imgsz, window=info.window)
     result = validate(
         detector,
-        val_batches(dataset, batch=BATCH),
+        _counted(val_batches(dataset, batch=BATCH), len(index), progress),
         machine,
         loss=DetectionLoss(),
         num_classes=len(info.class_names),
@@ -96,73 +101,104 @@ def predict(
     confidence: float,
     overlap: float,
     write_txt: bool = False,
-    on_pair: Callable[[Prediction], None] = lambda prediction: None,
+    progress: Progress = lambda done, total: None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> list[Prediction]:
     """Detect objects on one pair or on two folders of pairs.
 
     Writes ``NAME.png`` with both images side by side for each pair, ``predictions.json`` (COCO
     results with the file name beside the number of the image) and, if asked for, ``NAME.txt`` with
-    lines ``class cx cy w h score``.
+    lines ``class cx cy w h score``. Nothing is written before all images are read.
+
+    Args:
+        path: Run folder or weights file.
+        rgb: Visible image or folder.
+        ir: Infrared image or folder.
+        out: Folder to write to.
+        confidence: Lowest score that counts.
+        overlap: IoU above which the lower score of a class is dropped.
+        write_txt: Also write the text files.
+        progress: Called with the number of pairs detected on and of all pairs.
+        note: Gets one sentence about images that are left out or stretched.
 
     Raises:
         RunError: The weights cannot be used.
         DataError: An image is missing or unreadable, or the folders share no pair.
+        UsageError: ``out`` holds files of these names that were not written here.
         ResourceError: ``out`` cannot be written.
     """
-    pairs = find_pairs(rgb, ir)
+    pairs = _told_pairs(rgb, ir, note)
+    names = output_names([rgb_path for rgb_path, _ in pairs])
+    _refuse_inputs(out, pairs)
+    _refuse_foreign(out, names, suffixes=(".png", ".txt") if write_txt else (".png",))
     machine = _machine()
-    detector, info = load_detector(path)
-    detector = detector.to(machine.device, memory_format=machine.memory_format)  # type: ignore[call-overload]
-    dataset = ValDataset(_index_of(pairs, info), imgsz=info.imgsz, window=info.window)
+    detector, info = _loaded(path, machine)
+    dataset = ValDataset(index_of(pairs, info.class_names), imgsz=info.imgsz, window=info.window)
     found = detect(
         detector,
-        val_batches(dataset, batch=BATCH),
+        _counted(val_batches(dataset, batch=BATCH), len(pairs), progress),
         machine,
         confidence=confidence,
         overlap=overlap,
     )
-    names = _names([rgb_path for rgb_path, _ in pairs])
+    in_order = sorted(found, key=lambda item: item[0])
     try:
         out.mkdir(parents=True, exist_ok=True)
-        predictions = []
-        for row, detections in sorted(found, key=lambda item: item[0]):
-            prediction = _written(out / names[row], *pairs[row], detections, info, txt=write_txt)
-            on_pair(prediction)
-            predictions.append(prediction)
-        _write_coco(out / "predictions.json", predictions, info)
+        predictions = [
+            _written(out / names[row], *pairs[row], detections, info, txt=write_txt)
+            for row, detections in in_order
+        ]
+        _write_coco(out / RESULTS, predictions, info)
     except OSError as error:
         raise ResourceError(f"{out} cannot be written: {error}", remedy="--out FOLDER") from error
     return predictions
 
 
-def find_pairs(rgb: Path, ir: Path) -> list[tuple[Path, Path]]:
-    """Return the pairs of two files, or of two folders by key.
+def _told_pairs(rgb: Path, ir: Path, note: Callable[[str], None]) -> tuple[Pair, ...]:
+    """Return the pairs of two files or folders, after saying what is odd about them."""
+    given = find_pairs(rgb, ir)
+    for text in (given.note, aspect_note(given.pairs)):
+        if text:
+            note(text)
+    return given.pairs
+
+
+def _refuse_inputs(out: Path, pairs: Sequence[Pair]) -> None:
+    """Raise if pictures would come to lie among the images that they show.
 
     Raises:
-        DataError: A path is missing, one is a file and the other a folder, or nothing matches.
+        UsageError: They would.
     """
-    for path in (rgb, ir):
-        if not path.exists():
-            raise DataError("no such image or folder", where=str(path))
-    if rgb.is_file() and ir.is_file():
-        return [(rgb, ir)]
-    if rgb.is_file() or ir.is_file():
-        raise DataError(
-            "one of --rgb and --ir is a file, the other a folder",
-            expected="two files or two folders",
+    if out.resolve() in {path.parent.resolve() for pair in pairs for path in pair}:
+        raise UsageError(
+            f"--out {out} holds the images themselves", expected="another folder, such as a new one"
         )
-    pairing = pair_by_key(
-        relative_files(rgb, "", suffixes=IMAGE_SUFFIXES),
-        relative_files(ir, "", suffixes=IMAGE_SUFFIXES),
-        rgb_folder="",
-        ir_folder="",
-    )
-    if not pairing.pairs:
-        raise DataError(
-            f"{rgb} and {ir} share no pair",
-            expected="images of the same names (suffixes may differ) in both folders",
-        )
-    return [(rgb / visible, ir / infrared) for visible, infrared in pairing.pairs]
+
+
+def _refuse_foreign(out: Path, names: Sequence[str], *, suffixes: Sequence[str]) -> None:
+    """Raise if results would replace files of others, such as the labels of a data set.
+
+    Raises:
+        UsageError: They would.
+    """
+    if (out / RESULTS).exists():
+        return
+    taken = [out / f"{name}{suffix}" for name in names for suffix in suffixes]
+    for path in taken:
+        if path.exists():
+            raise UsageError(
+                f"--out {out} holds {path.name}, which is no result of `predict`",
+                expected="a new folder, or one with earlier results",
+            )
+
+
+def _counted(batches: Iterable[Batch], total: int, progress: Progress) -> Iterator[Batch]:
+    """Yield the batches, and tell how many pairs are done whenever the next one is asked for."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += len(batch)
+        progress(done, total)
 
 
 def _machine() -> Machine:
@@ -178,43 +214,21 @@ def _machine() -> Machine:
     return machine
 
 
+def _loaded(path: Path, machine: Machine) -> tuple[FusionDetector, WeightsInfo]:
+    """Return a detector on its device, and its description."""
+    detector, info = load_detector(path)
+    return detector.to(machine.device).to(memory_format=machine.memory_format), info
+
+
 def _data_of_run(path: Path) -> Path:
     """Return the data set that the run of a weights file was trained with."""
-    config = weights_file(path).parent.parent / "config.yaml"
-    if config.is_file():
+    folder = weights_file(path).parent
+    config = folder.parent / "config.yaml"
+    if folder.name == "weights" and config.is_file():
         data = load_config(config).data_path
         if data is not None:
             return data
     raise RunError(f"{path} does not say which data set to use", remedy="--data DATA")
-
-
-def _index_of(pairs: Sequence[tuple[Path, Path]], info: WeightsInfo) -> DatasetIndex:
-    """Return an index of pairs without labels."""
-    count = len(pairs)
-    return DatasetIndex(
-        split="predict",
-        root="",
-        class_names=info.class_names,
-        keys=PackedPaths.pack([rgb.stem for rgb, _ in pairs]),
-        rgb_paths=PackedPaths.pack([str(rgb) for rgb, _ in pairs]),
-        ir_paths=PackedPaths.pack([str(ir) for _, ir in pairs]),
-        rgb_bytes=np.zeros(count, np.int64),
-        ir_bytes=np.zeros(count, np.int64),
-        has_labels=np.zeros(count, np.bool_),
-        box_ends=np.zeros(count, np.int64),
-        boxes=np.zeros((0, 4), np.float32),
-        box_classes=np.zeros(0, np.int64),
-    )
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Return a file name for each pair: its stem, numbered where stems repeat."""
-    seen: dict[str, int] = {}
-    names = []
-    for path in paths:
-        seen[path.stem] = seen.get(path.stem, 0) + 1
-        names.append(path.stem if seen[path.stem] == 1 else f"{path.stem}_{seen[path.stem]}")
-    return names
 
 
 def _written(

@@ -27,6 +27,7 @@ from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.step import StepRunner
 from fusetrain.engine.trainer import Limits, Reporter, Trainer
 from fusetrain.engine.weights import WeightsInfo, load_detector
+from fusetrain.errors import ConfigError
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import SchedulePlan
@@ -57,8 +58,19 @@ class Session:
 
 
 def choose_machine(config: Config) -> Machine:
-    """Return how a run uses its machine."""
-    train = config.train
+    """Return how a run uses its machine.
+
+    Raises:
+        ConfigError: The batch cannot be dealt out over the ranks.
+        ResourceError: The device is not there, or cannot compute in the precision asked for.
+    """
+    train, ranks = config.train, distributed.launched_world_size()
+    if build.batch_size(config) % ranks:
+        raise ConfigError(
+            f"train.batch {train.batch} cannot be dealt out over {ranks} ranks",
+            expected="a multiple of the number of ranks",
+            remedy=f"--set train.batch={-(-build.batch_size(config) // ranks) * ranks}",
+        )
     return machines.choose_machine(
         device=train.device,
         amp=train.amp,

@@ -6,8 +6,9 @@ command line.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,8 @@ def train(config: Config, data: TrainingData, *, reporter: RunReporter) -> RunDi
     with distributed.process_group(machine.device):
         session = assemble(config, data, machine)
         run = _shared_run(config)
-        return run_session(session, run, TrainState(), reporter=reporter)
+        with held(run):
+            return run_session(session, run, TrainState(), reporter=reporter)
 
 
 def _shared_run(config: Config) -> RunDir:
@@ -86,14 +88,27 @@ def _shared_run(config: Config) -> RunDir:
     return RunDir(distributed.gather_objects(made)[0])
 
 
-def run_session(
-    session: Session, run: RunDir, state: TrainState, *, reporter: RunReporter
-) -> RunDir:
-    """Train to the end in the run folder, holding its lock."""
-    config = session.config
+@contextmanager
+def held(run: RunDir) -> Iterator[None]:
+    """Keep a run for this process and the ranks beside it.
+
+    Raises:
+        RunError: Another living process holds it.
+    """
     with ExitStack() as stack:
         if distributed.is_main():
             stack.enter_context(run.lock())
+        yield
+
+
+def run_session(
+    session: Session, run: RunDir, state: TrainState, *, reporter: RunReporter
+) -> RunDir:
+    """Train to the end in a run folder that is held."""
+    config = session.config
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        if distributed.is_main():
             run.write_config(_config_text(config, session.plan.groups))
             run.event("start", **_start_event(session, state))
         keeper = RunKeeper(
@@ -104,7 +119,6 @@ def run_session(
             description=session.info.to_json(),
         )
         stack.callback(keeper.close)
-        stop = stack.enter_context(stop_on_signals())
         stack.callback(reporter.on_end)
         reporter.on_start(session, run, state)
         source = BatchSource(config, session.data, session.machine)
@@ -115,7 +129,8 @@ def run_session(
         except StoppedError as error:
             if distributed.is_main():
                 run.event("stop", slot=state.slot)
-            raise StoppedError(error.what, remedy=f"`fusetrain resume {run.path}`") from None
+            shown = shlex.quote(str(run.path))
+            raise StoppedError(error.what, remedy=f"`fusetrain resume {shown}`") from None
         if distributed.is_main():
             run.event("end", epochs=state.epoch, best_epoch=state.best_epoch)
     return run
@@ -172,6 +187,7 @@ def _context(session: Session) -> dict[str, Any]:
         "device": session.machine.device.type,
         "world_size": distributed.world_size(),
         "data": fingerprint(session.data),
+        "steps_per_epoch": session.plan.steps_per_epoch,
         "config": session.config.model_dump(mode="json"),
         "weights": session.info.to_json(),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,13 @@ import pytest
 from PIL import Image
 
 MakePairs = Callable[..., Path]
+TINY_CONFIG = """\
+data: {home}/set/data.yaml
+model: {{width: 0.25}}
+train: {{epochs: 2, batch: 2, imgsz: 64, threads: 1, device: cpu, amp: false}}
+schedule: {{warmup: {{epochs: 1}}}}
+run: {{project: {home}/runs}}
+"""
 
 
 def _write_pair(root: Path, split: str, stem: str, *, rng: np.random.Generator) -> None:
@@ -24,19 +32,51 @@ def _write_pair(root: Path, split: str, stem: str, *, rng: np.random.Generator) 
     (root / "labels" / split / f"{stem}.txt").write_text(lines, encoding="ascii")
 
 
+def _write_set(root: Path, *, train: int, val: int) -> Path:
+    rng = np.random.Generator(np.random.PCG64(7))
+    for split, count in (("train", train), ("val", val)):
+        for number in range(count):
+            _write_pair(root, split, f"{split}_{number:03d}", rng=rng)
+    path = root / "data.yaml"
+    text = "path: .\ntrain: images/train\nval: images/val\nnames: [person, car]\n"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
 @pytest.fixture
 def make_pairs(tmp_path: Path) -> MakePairs:
     """Return a function that writes a clean data set and returns its data YAML."""
 
     def make(name: str = "set", *, train: int = 4, val: int = 2) -> Path:
-        root = tmp_path / name
-        rng = np.random.Generator(np.random.PCG64(7))
-        for split, count in (("train", train), ("val", val)):
-            for number in range(count):
-                _write_pair(root, split, f"{split}_{number:03d}", rng=rng)
-        path = root / "data.yaml"
-        text = "path: .\ntrain: images/train\nval: images/val\nnames: [person, car]\n"
-        path.write_text(text, encoding="utf-8")
-        return path
+        return _write_set(tmp_path / name, train=train, val=val)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set `set` of 4 + 2 pairs, `train.yaml` and the run `runs/exp` of it.
+
+    It is made once and never changed; `home` is a copy.
+    """
+    from fusetrain.cli.app import run
+
+    home = tmp_path_factory.mktemp("trained")
+    _write_set(home / "set", train=4, val=2)
+    config = home / "train.yaml"
+    config.write_text(TINY_CONFIG.format(home=home), encoding="utf-8")
+    assert run(["train", "--config", str(config)]) == 0
+    return home
+
+
+@pytest.fixture
+def home(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder: a copy of `trained_home` of its own, data set, config and run."""
+    copy = tmp_path / "home"
+    shutil.copytree(trained_home, copy, symlinks=True)
+    for path in (copy / "train.yaml", copy / "runs" / "exp" / "config.yaml"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(str(trained_home), str(copy)), encoding="utf-8")
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("COLUMNS", "200")
+    return copy

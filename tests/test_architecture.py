@@ -15,11 +15,13 @@ LAYERS = (
     ("__main__",),
     ("cli",),
     (
+        "rules",
         "build",
         "batches",
         "session",
         "training",
         "inference",
+        "given_pairs",
         "dry_run",
         "artifacts",
         "resuming",

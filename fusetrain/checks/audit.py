@@ -85,15 +85,7 @@ class AuditReport:
         Raises:
             UsageError: A code is not known, or is never accepted (unreadable files and labels).
         """
-        accepted = set(allowed)
-        for code in sorted(accepted):
-            if code not in CODES:
-                raise UsageError(f"--allow {code}: no such code", expected=", ".join(CODES))
-            if CODES[code].blocks:
-                raise UsageError(
-                    f"--allow {code}: {CODES[code].meaning} is never accepted",
-                    remedy=CODES[code].remedy,
-                )
+        accepted = require_acceptable(allowed)
         return [
             entry
             for entry in self.findings
@@ -101,6 +93,24 @@ class AuditReport:
             and entry.code[0] in REFUSING_KINDS
             and entry.code not in accepted
         ]
+
+
+def require_acceptable(codes: Iterable[str]) -> set[str]:
+    """Return codes that a user accepts.
+
+    Raises:
+        UsageError: A code is not known, or is never accepted (unreadable files and labels).
+    """
+    accepted = set(codes)
+    for code in sorted(accepted):
+        if code not in CODES:
+            raise UsageError(f"--allow {code}: no such code", expected=", ".join(CODES))
+        if CODES[code].blocks:
+            raise UsageError(
+                f"--allow {code}: {CODES[code].meaning} is never accepted",
+                remedy=CODES[code].remedy,
+            )
+    return accepted
 
 
 def audit_path(

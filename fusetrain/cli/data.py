@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fusetrain.cli.console import print_json, progress, stderr_console, stdout_console, table
+from fusetrain.cli.console import (
+    print_json,
+    progress,
+    stderr_console,
+    stdout_console,
+    table,
+    visible,
+)
 from fusetrain.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +37,9 @@ def demo(
     from fusetrain.data.demo import write_demo
 
     summary = write_demo(folder, num_pairs=pairs, seed=seed, with_defects=defects)
-    console = stderr_console()
-    console.print(f"{folder}: {summary}", markup=False)
-    console.print(f"next: fusetrain train --config {folder / 'train.yaml'}", markup=False)
+    command = f"fusetrain train --config {shlex.quote(str(folder / 'train.yaml'))}"
+    for line in (f"{folder}: {summary}", f"next: {command}"):
+        stderr_console().print(visible(line), markup=False, soft_wrap=True)
 
 
 def check_data(

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fusetrain.cli.console import print_json, progress, stderr_console, stdout_console, table
+from fusetrain.cli.console import (
+    print_json,
+    progress,
+    stderr_console,
+    stdout_console,
+    table,
+    visible,
+)
 from fusetrain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +37,8 @@ def val(
     """
     from fusetrain.inference import validate_weights
 
-    result, info, index = validate_weights(weights, data=data, split=split)
+    with progress("validating") as advance:
+        result, info, index = validate_weights(weights, data=data, split=split, progress=advance)
     if as_json:
         print_json(_json(result, info, split=split, num_pairs=len(index)))
         return
@@ -62,18 +70,11 @@ def predict(
     for flag, value in (("--conf", conf), ("--iou", iou)):
         if not 0.0 <= value <= 1.0:
             raise UsageError(f"{flag} {value}", expected="a number from 0 to 1")
-    from fusetrain import inference
+    from fusetrain.inference import predict as predict_pairs
 
-    total = len(inference.find_pairs(rgb, ir))
+    notes: list[str] = []
     with progress("predicting") as advance:
-        done = 0
-
-        def on_pair(prediction: inference.Prediction) -> None:
-            nonlocal done
-            done += 1
-            advance(done, total)
-
-        predictions = inference.predict(
+        predictions = predict_pairs(
             weights,
             rgb=rgb,
             ir=ir,
@@ -81,12 +82,17 @@ def predict(
             confidence=conf,
             overlap=iou,
             write_txt=txt,
-            on_pair=on_pair,
+            progress=advance,
+            note=notes.append,
         )
+    pairs = "1 pair" if len(predictions) == 1 else f"{len(predictions)} pairs"
     boxes = sum(len(prediction.found) for prediction in predictions)
-    console = stderr_console()
-    console.print(f"{len(predictions)} pairs, {boxes} objects", markup=False)
-    console.print(f"pictures and predictions.json: {out}", markup=False, soft_wrap=True)
+    for line in (
+        *(f"note: {text}" for text in notes),
+        f"{pairs}, {boxes} objects",
+        f"pictures and predictions.json: {out}",
+    ):
+        stderr_console().print(visible(line), markup=False, soft_wrap=True)
 
 
 def _rows(result: Validation, info: WeightsInfo) -> list[tuple[object, ...]]:

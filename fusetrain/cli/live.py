@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from fusetrain import distributed
-from fusetrain.cli.console import stderr_console
+from fusetrain.cli.console import stderr_console, visible
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import Validation
 from fusetrain.engine.machine import describe
@@ -13,7 +20,7 @@ from fusetrain.results.run_dir import RunDir
 from fusetrain.session import Session
 from fusetrain.training import RunReporter
 
-HEADER = "   epoch     box   cls   dfl   mAP50 mAP50-95        lr    time"
+HEADER = "   epoch     box   cls   dfl   mAP50 mAP50-95        lr    time  *best so far"
 
 
 class ConsoleReporter(RunReporter):
@@ -43,16 +50,18 @@ class ConsoleReporter(RunReporter):
             f"{session.plan.total_steps} in all",
             *(f"schedule: {note}" for note in session.plan.notes),
         ]
-        if state.slot:
+        is_going_on = state.epoch < self._epochs and not state.stopped_early
+        if state.slot and is_going_on:
             lines.append(f"resumed after step {state.slot}, in epoch {state.epoch + 1}")
+        if is_going_on:
+            lines.append(HEADER)
         for line in lines:
-            self._console.print(line, markup=False, soft_wrap=True)
-        self._console.print(HEADER, markup=False)
+            self._print(line)
 
     def on_note(self, text: str) -> None:
         """Print a remark."""
         if distributed.is_main():
-            self._console.print(f"note: {text}", markup=False, soft_wrap=True)
+            self._print(f"note: {text}")
 
     def on_step(self, state: TrainState, batches_per_epoch: int) -> None:
         """Move the bar, where there is a terminal."""
@@ -60,23 +69,25 @@ class ConsoleReporter(RunReporter):
             return
         if self._bar is None:
             columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-            self._bar = Progress(*columns, console=self._console, transient=True)
-            name = f"epoch {state.epoch + 1}"
-            self._task = self._bar.add_task(name, total=batches_per_epoch)
+            self._bar = Progress(
+                *columns, TimeRemainingColumn(), console=self._console, transient=True
+            )
+            self._task = self._bar.add_task("", total=batches_per_epoch)
             self._bar.start()
         assert self._task is not None
-        self._bar.update(self._task, completed=state.batches)
+        name = f"epoch {state.epoch + 1}"
+        if state.batches == batches_per_epoch:
+            name = f"{name}, validation"
+        self._bar.update(self._task, completed=state.batches, description=name)
 
     def on_finish(self, session: Session, state: TrainState, validation: Validation) -> None:
         """Print what the best weights reach."""
         if distributed.is_main():
             metrics = validation.metrics
-            self._console.print(
+            self._print(
                 f"best: epoch {state.best_epoch}, mAP50 {metrics.map50:.3f}, "
                 f"mAP50-95 {metrics.map50_95:.3f}, precision {metrics.precision:.3f}, "
-                f"recall {metrics.recall:.3f}, {state.seconds:.0f} s in all",
-                markup=False,
-                soft_wrap=True,
+                f"recall {metrics.recall:.3f}, {state.seconds:.0f} s in all"
             )
 
     def on_end(self) -> None:
@@ -93,14 +104,17 @@ class ConsoleReporter(RunReporter):
         row = state.history[-1]
         seconds = state.seconds - self._seconds
         self._seconds = state.seconds
-        is_best = "*" if state.best_epoch == state.epoch else " "
-        self._console.print(
+        is_best = "*" if state.best_epoch == state.epoch else ""
+        self._print(
             f"{state.epoch:4d}/{self._epochs:<4d}{_cell(row['train/box_loss'], 7, 3)}"
             f"{_cell(row['train/cls_loss'], 6, 2)}{_cell(row['train/dfl_loss'], 6, 2)}"
             f"{_cell(row['metrics/mAP50(B)'], 8, 3)}{_cell(row['metrics/mAP50-95(B)'], 9, 3)}"
-            f"{row['lr0']:10.2e}{seconds:6.1f} s{is_best}",
-            markup=False,
+            f"{row['lr0']:10.2e}{seconds:6.1f} s{is_best}"
         )
+
+    def _print(self, line: str) -> None:
+        """Print one line, which no width of the terminal breaks."""
+        self._console.print(visible(line), markup=False, soft_wrap=True)
 
 
 def _cell(value: float | int | None, width: int, digits: int) -> str:

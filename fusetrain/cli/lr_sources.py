@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusetrain.build import config_checks, plan_from_config
+from fusetrain.build import plan_from_config
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.errors import FusetrainError, RunError
 from fusetrain.results.lr_table import LrTable, read_lr_table
 from fusetrain.results.run_dir import RunDir
+from fusetrain.rules import config_checks
 from fusetrain.schedule.plan import SchedulePlan
 
 

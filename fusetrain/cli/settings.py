@@ -32,9 +32,9 @@ def config_show(
 
     Example: fusetrain config show configs/demo.yaml --set optim.lr0=3e-4
     """
-    from fusetrain.build import config_checks
     from fusetrain.cli.console import print_json
     from fusetrain.config.load import load_config
+    from fusetrain.rules import config_checks
 
     loaded = load_config(file, sets or (), checks=[config_checks])
     if as_json:

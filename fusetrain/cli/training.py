@@ -6,23 +6,24 @@ With a terminal a bar shows the running epoch; with or without one, each epoch l
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fusetrain import build
-from fusetrain.cli.console import progress, stderr_console, table, visible
+from fusetrain.cli.console import progress, stderr_console, stdout_console, table, visible
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.errors import DataError, Problem
+from fusetrain.results.run_dir import RunDir
+from fusetrain.rules import config_checks, require_data
 
 if TYPE_CHECKING:
     from fusetrain.checks.audit import AuditReport
     from fusetrain.checks.findings import Finding
-
-MAX_LISTED = 20
+    from fusetrain.data.spec import DataSpec
 
 
 def train(
@@ -48,18 +49,24 @@ def train(
     Example: fusetrain train --config demo/train.yaml --set train.epochs=50
     """
     settings = _settings(config, sets or (), data=data, name=name)
-    report = _audited(settings, allow or ())
-    _print_remarks(report)
-    from fusetrain import training
-    from fusetrain.cli.live import ConsoleReporter
+    require_data(settings)
+    from fusetrain import build
 
+    spec = build.open_spec(settings)
+    from fusetrain.cli.live import ConsoleReporter
+    from fusetrain.session import choose_machine
+    from fusetrain.training import train as train_in_new_folder
+
+    choose_machine(settings)  # a device that is not there is told before all images are read
+    report = _audited(spec, settings.train.imgsz, allowed=allow or ())
+    _print_remarks(report)
     splits = build.open_data(settings, scans=report.scans)
     if dry_run:
         from fusetrain.dry_run import measure_plan
 
         _print_plan(measure_plan(settings, splits))
         return
-    run = training.train(settings, splits, reporter=ConsoleReporter())
+    run = train_in_new_folder(settings, splits, reporter=ConsoleReporter())
     _print_end(run.path)
 
 
@@ -77,45 +84,40 @@ def resume(
 
     Example: fusetrain resume runs/fuse/exp --set train.epochs=200
     """
+    folder = RunDir.open(run)
+    wanted = load_config(folder.config, sets or (), checks=[config_checks])
     from fusetrain.cli.live import ConsoleReporter
     from fusetrain.resuming import resume as resume_run
 
-    resumed = resume_run(
-        run, sets=sets or (), accept_data_change=accept_data_change, reporter=ConsoleReporter()
-    )
-    _print_end(resumed.path)
+    resume_run(folder, wanted, accept_data_change=accept_data_change, reporter=ConsoleReporter())
+    _print_end(folder.path)
 
 
 def _settings(path: Path, sets: Sequence[str], *, data: Path | None, name: str | None) -> Config:
     """Return the checked config with the data set and the run name of the command line."""
-    extra = [f"run.name={json.dumps(name)}"] if name else []
-    loaded = load_config(path, [*sets, *extra], checks=[build.config_checks])
+    extra = [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
+    loaded = load_config(path, [*sets, *extra], checks=[config_checks])
     chosen = data or loaded.data_path
     return loaded.config.model_copy(update={"data": str(chosen) if chosen else None})
 
 
-def _audited(config: Config, allowed: Sequence[str]) -> AuditReport:
+def _audited(spec: DataSpec, imgsz: int, *, allowed: Sequence[str]) -> AuditReport:
     """Check the two splits that are trained on, and refuse what training would choke on."""
-    from fusetrain.checks.audit import audit
-    from fusetrain.data.spec import load_spec
+    from fusetrain.build import TRAINING_SPLITS
+    from fusetrain.checks.audit import audit, require_acceptable
 
-    path = build.require_data(config)
-    spec = load_spec(path)
-    build.require_splits(spec)
+    require_acceptable(allowed)
     with progress("checking pairs") as advance:
-        report = audit(
-            spec,
-            only_splits=build.TRAINING_SPLITS,
-            imgsz=config.train.imgsz,
-            progress=advance,
-        )
+        report = audit(spec, only_splits=TRAINING_SPLITS, imgsz=imgsz, progress=advance)
     refusals = report.refusals(allowed)
     if refusals:
+        errors = "1 error" if len(refusals) == 1 else f"{len(refusals)} errors"
+        shown = shlex.quote(str(spec.path))
         raise DataError(
-            f"training is refused: {len(refusals)} errors in the data set",
-            where=str(path),
+            f"training is refused: {errors} in the data set",
+            where=str(spec.path),
             problems=[_problem(finding) for finding in refusals],
-            remedy=f"`fusetrain check-data {path}` lists all; --allow CODE accepts one kind",
+            remedy=f"`fusetrain check-data {shown}` lists all; --allow CODE accepts one kind",
         )
     return report
 
@@ -134,12 +136,17 @@ def _print_remarks(report: AuditReport) -> None:
 
 
 def _print_plan(rows: Sequence[tuple[str, str]]) -> None:
-    stderr_console().print(table(("what", "as planned"), rows))
+    stdout_console().print(table(("what", "as planned"), rows))
 
 
 def _print_end(run: Path) -> None:
-    console = stderr_console()
-    shown = visible(run)
-    console.print(f"run folder: {shown}", markup=False, soft_wrap=True)
-    console.print(f"next: fusetrain val {shown}", markup=False, soft_wrap=True)
-    console.print(f"      fusetrain plot-lr {shown}", markup=False, soft_wrap=True)
+    """Print where the run is, as it is reached from here, and what can be done with it."""
+    here = Path.cwd()
+    shown = run.relative_to(here) if run.is_relative_to(here) else run
+    word = visible(shlex.quote(str(shown)))
+    for line in (
+        f"run folder: {visible(shown)}",
+        f"next: fusetrain val {word}",
+        f"      fusetrain plot-lr {word}",
+    ):
+        stderr_console().print(line, markup=False, soft_wrap=True)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import nn
 
 from fusetrain.detector import BACKBONES
 from fusetrain.detector.backbone import SCALES, STRIDES_PX, Pyramid, Scale
@@ -15,6 +18,8 @@ from fusetrain.detector.detector import FusionDetector, LevelFusion, OneStream
 from fusetrain.detector.fusion import KINDS, OPERATORS
 from fusetrain.detector.head import DecoupledHead
 from fusetrain.detector.neck import PathAggregation
+from fusetrain.errors import ConfigError
+from fusetrain.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -49,8 +54,18 @@ class DetectorSpec:
 
 
 def build_detector(spec: DetectorSpec) -> FusionDetector:
-    """Return the detector that ``spec`` describes, freshly initialised."""
+    """Return the detector that ``spec`` describes, freshly initialised.
+
+    A spec may come from a weights file, so that nothing is called but what makes detectors and
+    their modules.
+
+    Raises:
+        ConfigError: A name is unknown, or that of something else.
+    """
     build: Callable[[DetectorSpec], FusionDetector] = KINDS.get(spec.kind)
+    made = getattr(build, "__annotations__", {}).get("return")
+    if made not in (FusionDetector, FusionDetector.__name__):
+        raise ConfigError(f"fusion {spec.kind!r} is no function that returns a FusionDetector")
     return build(spec)
 
 
@@ -68,7 +83,7 @@ def mid(spec: DetectorSpec) -> FusionDetector:
     """Two backbones, joined at P3, P4 and P5, one neck and head."""
     backbone, backbone_ir = _stream(spec, 3), _stream(spec, 1)
     channels = backbone.channels
-    operator = OPERATORS.get(spec.operator)
+    operator = _module_class(OPERATORS, spec.operator)
     return FusionDetector(
         backbone=backbone,
         backbone_ir=backbone_ir,
@@ -94,8 +109,15 @@ def _single(
 
 
 def _stream(spec: DetectorSpec, in_channels: int) -> Pyramid:
-    stream: Pyramid = BACKBONES.get(spec.backbone)(in_channels, spec.stream_scale)
+    stream: Pyramid = _module_class(BACKBONES, spec.backbone)(in_channels, spec.stream_scale)
     return stream
+
+
+def _module_class(registry: Registry, name: str) -> Any:
+    found = registry.get(name)
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise ConfigError(f"{registry.kind} {name!r} is no module class")
+    return found
 
 
 def _head(spec: DetectorSpec, channels: tuple[int, ...]) -> DecoupledHead:

@@ -43,7 +43,7 @@ class TrainState:
         seconds: Seconds of training in all, added up over resumes.
         best_score: Highest mAP50-95 so far; -1 before the first validation.
         best_epoch: 1-based epoch of it; 0 before the first.
-        epochs_without_gain: Validated epochs since the best one.
+        epochs_without_gain: Epochs since the best one, validated or not.
         stopped_early: Whether patience has run out.
         history: Rows of results.csv so far, column to value; None is an empty cell.
     """

@@ -21,6 +21,7 @@ from fusetrain.errors import RunError
 from fusetrain.results.run_dir import RunDir, csv_text
 
 FORMAT = 1
+SAVED_OPTIONS = ("params", "lr", "momentum", "betas")
 
 
 class RunKeeper:
@@ -128,7 +129,7 @@ def _refuse_other_model(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Non
 
 
 def _restore_optimizer(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
-    """Load the state of the optimizer but keep the options that the config asks for now."""
+    """Load the state of the optimizer, but keep the options that no schedule writes as they are."""
     own = [{key: value for key, value in group.items()} for group in optimizer.param_groups]
     for mine, theirs in zip(own, saved["param_groups"], strict=False):
         if mine["names"] != theirs.get("names"):
@@ -140,7 +141,7 @@ def _restore_optimizer(saved: dict[str, Any], optimizer: torch.optim.Optimizer) 
         raise RunError("the checkpoint has another number of parameter groups")
     optimizer.load_state_dict(saved)
     for group, mine in zip(optimizer.param_groups, own, strict=True):
-        group.update({key: value for key, value in mine.items() if key != "params"})
+        group.update({key: value for key, value in mine.items() if key not in SAVED_OPTIONS})
 
 
 def _random_state() -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Signals that ask a run to stop: noted when they come, obeyed between two optimizer steps.
 
 The first SIGINT, SIGTERM or SIGUSR1 sets a flag that all ranks agree on; the run then saves and
-ends resumable. A second SIGINT ends the process at once.
+ends resumable. A second SIGINT ends the process at once. What is said about it goes straight to the
+file descriptor: a handler must not enter a stream that the interrupted code may be writing to.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
+from fusetrain import distributed
 from fusetrain.errors import AbortedError
+
+STDERR = 2
+SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides it
 
 
 class StopFlag:
@@ -21,6 +26,7 @@ class StopFlag:
 
     def __init__(self) -> None:
         self.signal_number = 0
+        self._interrupts = 0
 
     def name(self) -> str:
         """Return the name of the signal, for messages."""
@@ -28,9 +34,19 @@ class StopFlag:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Note the signal (a handler for `signal.signal`)."""
-        if number == signal.SIGINT and self.signal_number == signal.SIGINT:
+        self._interrupts += number == signal.SIGINT
+        if self._interrupts > 1:
+            _tell(f"{SHOW_CURSOR if os.isatty(STDERR) else ''}\naborted\n")
             os._exit(AbortedError.exit_code)
+        if not self.signal_number and distributed.is_main():
+            again = "; ^C again ends it at once" if number == signal.SIGINT else ""
+            _tell(f"\n{signal.Signals(number).name}: stopping after this step{again}\n")
         self.signal_number = number
+
+
+def _tell(text: str) -> None:
+    with suppress(OSError):
+        os.write(STDERR, text.encode())
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from torch import nn
 
 from fusetrain import distributed
 from fusetrain.engine.checkpoint import TrainState
+from fusetrain.engine.epoch_row import epoch_row
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
 from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.step import StepRunner
@@ -35,7 +36,8 @@ class Limits:
         epochs: Epochs of the whole run.
         batches_per_epoch: Micro-steps of an epoch.
         accumulate: Micro-steps of an optimizer step.
-        patience: Validated epochs without a gain after which the run ends; 0 is off.
+        patience: Epochs without a better score after which the run ends, looked at when one is
+            validated; 0 is off.
         val_every: Epochs from one validation to the next.
         save_steps: Optimizer steps from one save to the next, or None.
         save_minutes: Minutes from one save to the next, or None.
@@ -175,8 +177,26 @@ class Trainer:
         raise DivergedError(
             f"loss or gradients were not finite in {MAX_SKIPPED_IN_A_ROW} steps in a row "
             f"(step {self.state.slot}, epoch {self.state.epoch + 1}, samples {samples})",
-            remedy=f"--set optim.lr0={self.scheduler.plan.lr0 / 10:g}, or --set train.amp=false",
+            remedy=self._calmer,
         )
+
+    def _check_weights(self) -> None:
+        """Raise before weights that are not finite are judged or kept, on all ranks alike.
+
+        Skipped steps keep the weights themselves finite, but not the statistics of the batches.
+        """
+        values = self.evaluated_model.state_dict().values()
+        broken = torch.stack([(~value.isfinite()).any() for value in values]).any()
+        if distributed.max_over_ranks(int(broken.item()), self._device):
+            raise DivergedError(
+                f"weights or batch statistics are not finite after step {self.state.slot}; "
+                "what was saved before is kept",
+                remedy=self._calmer,
+            )
+
+    @property
+    def _calmer(self) -> str:
+        return f"--set optim.lr0={self.scheduler.plan.lr0 / 10:g}, or --set train.amp=false"
 
     def _end_epoch(self) -> None:
         """Validate, write the row, judge the epoch, save."""
@@ -188,7 +208,8 @@ class Trainer:
             validation = self._validation()
         new_best = self._judge(validation)
         self._count_time()
-        state.history.append(self._row(validation))
+        sums = distributed.sum_over_ranks(self._sums).tolist()
+        state.history.append(epoch_row(state, self.scheduler.plan, sums, validation=validation))
         state.epoch, state.batches = epoch, 0
         self._sums.zero_()
         ended = epoch == limits.epochs or state.stopped_early
@@ -198,8 +219,13 @@ class Trainer:
         self.reporter.on_epoch(state, validation)
 
     def _validation(self) -> Validation:
-        """Validate; a signal in the middle saves the epoch as trained but not yet judged."""
+        """Validate; a signal in the middle saves the epoch as trained but not yet judged.
+
+        Ranks keep batch statistics of their own; what is judged is what the main rank will save.
+        """
+        self._check_weights()
         alone = distributed.world_size() == 1
+        distributed.broadcast_tensors(list(self.evaluated_model.buffers()))
         try:
             return self.validate(
                 self.evaluated_model, lambda: alone and bool(self.stop.signal_number)
@@ -210,43 +236,18 @@ class Trainer:
 
     def _judge(self, validation: Validation | None) -> bool:
         """Note whether the epoch is the best so far and whether patience has run out."""
+        state = self.state
+        state.epochs_without_gain += 1
         if validation is None:
             return False
-        state = self.state
         if validation.metrics.map50_95 > state.best_score:
             state.best_score = validation.metrics.map50_95
             state.best_epoch = state.epoch + 1
             state.epochs_without_gain = 0
             return True
-        state.epochs_without_gain += self.limits.val_every
         patience = self.limits.patience
         state.stopped_early = 0 < patience <= state.epochs_without_gain
         return False
-
-    def _row(self, validation: Validation | None) -> dict[str, float | int | None]:
-        """Return the row of results.csv for the epoch that ends."""
-        state, plan = self.state, self.scheduler.plan
-        losses = _means(distributed.sum_over_ranks(self._sums).tolist())
-        step = state.slot - 1
-        row: dict[str, float | int | None] = {
-            "epoch": state.epoch + 1,
-            "time": state.seconds,
-            **_named("train", losses),
-            "metrics/precision(B)": None,
-            "metrics/recall(B)": None,
-            "metrics/mAP50(B)": None,
-            "metrics/mAP50-95(B)": None,
-            **_named("val", validation.losses if validation else (None, None, None)),
-            "lr0": plan.lr0 * plan.factor(step),
-        }
-        if validation is not None:
-            row["metrics/precision(B)"] = validation.metrics.precision
-            row["metrics/recall(B)"] = validation.metrics.recall
-            row["metrics/mAP50(B)"] = validation.metrics.map50
-            row["metrics/mAP50-95(B)"] = validation.metrics.map50_95
-        for number, group in enumerate(plan.groups):
-            row[f"lr/pg{number}"] = plan.lr(group, step) * state.lr_scale
-        return row
 
     def _save_is_due(self) -> bool:
         limits = self.limits
@@ -256,6 +257,7 @@ class Trainer:
         return bool(distributed.max_over_ranks(int(by_steps or by_time), self._device))
 
     def _save(self, *, new_best: bool) -> None:
+        self._check_weights()
         self._count_time()
         self._saved_at = time.perf_counter()
         self.state.loss_sums = distributed.sum_over_ranks(self._sums).tolist()
@@ -282,14 +284,3 @@ class Trainer:
     @property
     def _device(self) -> torch.device:
         return self.runner.machine.device
-
-
-def _means(sums: list[float]) -> tuple[float | None, ...]:
-    """Return the mean losses of box, cls, dfl sums and their pairs; None if all were skipped."""
-    *terms, pairs = sums
-    return tuple(term / pairs if pairs else None for term in terms)
-
-
-def _named(prefix: str, losses: tuple[float | None, ...]) -> dict[str, float | int | None]:
-    names = ("box_loss", "cls_loss", "dfl_loss")
-    return {f"{prefix}/{name}": value for name, value in zip(names, losses, strict=True)}

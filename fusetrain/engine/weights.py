@@ -20,7 +20,8 @@ from fusetrain.data.image import ThermalWindow
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.engine.checkpoint import MAGIC, unpack
-from fusetrain.errors import RunError
+from fusetrain.errors import ConfigError, RunError
+from fusetrain.results.run_dir import followed
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,25 @@ class WeightsInfo:
         """Return the description that `to_json` wrote.
 
         Raises:
-            RunError: It is of another version.
+            RunError: It is of another version, or describes nothing that can be.
         """
         try:
-            return cls(
+            info = cls(
                 detector=DetectorSpec(**values["detector"]),
-                class_names=tuple(values["class_names"]),
+                class_names=tuple(map(str, values["class_names"])),
                 imgsz=int(values["imgsz"]),
                 window=ThermalWindow(**values["thermal"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(
-                f"the description of the weights is of another version: {error}"
+                f"the description of the weights is of another version: {error!r}"
             ) from error
+        if not 32 <= info.imgsz <= 8192 or len(info.class_names) != info.detector.num_classes:
+            raise RunError(
+                f"the description of the weights makes no sense: imgsz {info.imgsz}, "
+                f"{len(info.class_names)} names for {info.detector.num_classes} classes"
+            )
+        return info
 
 
 def weights_file(path: Path) -> Path:
@@ -74,6 +81,7 @@ def weights_file(path: Path) -> Path:
     Raises:
         RunError: There are none.
     """
+    path = followed(path)
     if path.is_dir():
         for name in ("best.safetensors", "last.pt", "last.prev.pt"):
             if (path / "weights" / name).is_file():
@@ -95,14 +103,27 @@ def load_detector(path: Path) -> tuple[FusionDetector, WeightsInfo]:
     """
     file = weights_file(path)
     tensors, info = _read(file)
-    detector = build_detector(info.detector).eval()
-    own = detector.state_dict()
-    wrong = [name for name in own if name not in tensors or tensors[name].shape != own[name].shape]
+    own = _shapes(info.detector, file)
+    wrong = [name for name in own if name not in tensors or tensors[name].shape != own[name]]
     wrong += [name for name in tensors if name not in own]
     if wrong:
         raise RunError(f"{file}: {len(wrong)} tensors do not fit the detector (first: {wrong[0]})")
+    detector = build_detector(info.detector).eval()
     detector.load_state_dict(tensors)
     return detector, info
+
+
+def _shapes(spec: DetectorSpec, file: Path) -> dict[str, torch.Size]:
+    """Return the shapes of a detector's tensors; none is allocated, and no local code is called.
+
+    Raises:
+        RunError: There is no such detector here.
+    """
+    try:
+        with torch.device("meta"):
+            return {name: value.shape for name, value in build_detector(spec).state_dict().items()}
+    except (ConfigError, KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
+        raise RunError(f"{file}: its detector cannot be built here: {error}") from error
 
 
 def _read(file: Path) -> tuple[dict[str, Tensor], WeightsInfo]:

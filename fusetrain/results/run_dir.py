@@ -33,6 +33,7 @@ CSV_COLUMNS = (
     "lr0",
 )
 
+LATEST = "latest"
 Row = Mapping[str, float | int | None]
 
 
@@ -70,14 +71,19 @@ class RunDir:
         """Make the first free folder of ``name``, ``name2``, ``name3`` … and point `latest` at it.
 
         Raises:
-            ResourceError: The folder cannot be made.
+            ResourceError: The folder cannot be made; nothing is left of the attempt.
         """
+        made: list[Path] = []
         try:
             project.mkdir(parents=True, exist_ok=True)
             run = cls(_make_numbered(project, name))
+            made.append(run.path)
             run.weights.mkdir()
-            _point_latest(project / "latest", run.path)
+            made.append(run.weights)
+            _point_latest(project / LATEST, run.path)
         except OSError as error:
+            for folder in reversed(made):
+                folder.rmdir()
             raise ResourceError(
                 f"no run folder can be made under {project}: {error}",
                 remedy="--set run.project=FOLDER with a folder that can be written",
@@ -91,8 +97,7 @@ class RunDir:
         Raises:
             RunError: There is no run.
         """
-        if path.is_file() and path.name == "latest":
-            path = path.parent / path.read_text(encoding="utf-8").strip()
+        path = followed(path)
         if path.is_file() and path.parent.name == "weights":
             path = path.parent.parent
         if not (path / "config.yaml").is_file():
@@ -120,7 +125,10 @@ class RunDir:
     def write_config(self, text: str) -> None:
         """Write config.yaml in one step."""
         temporary = self.path / ".config.yaml.tmp"
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         temporary.replace(self.config)
 
     def event(self, kind: str, **values: Any) -> None:
@@ -144,6 +152,13 @@ class RunDir:
             path.unlink(missing_ok=True)
 
 
+def followed(path: Path) -> Path:
+    """Return the folder that a `latest` written as a text file names; any other path as it is."""
+    if path.name != LATEST or path.is_symlink() or not path.is_file():
+        return path
+    return path.parent / path.read_text(encoding="utf-8", errors="replace").strip()
+
+
 def _make_numbered(project: Path, name: str) -> Path:
     number = 1
     while True:
@@ -164,14 +179,18 @@ def _point_latest(pointer: Path, run: Path) -> None:
         temporary.symlink_to(run.name, target_is_directory=True)
     except OSError:
         temporary.write_text(run.name + "\n", encoding="utf-8")
-    temporary.replace(pointer)
+    try:
+        temporary.replace(pointer)
+    except OSError:
+        temporary.unlink()
+        raise
 
 
 def _take_lock(path: Path) -> None:
     mine = f"{socket.gethostname()} {os.getpid()}\n"
     for _ in range(2):
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
         except FileExistsError:
             _refuse_living_holder(path)
             path.unlink(missing_ok=True)

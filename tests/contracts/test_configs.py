@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from fusetrain.build import config_checks
 from fusetrain.config.load import effective_yaml, load_config
+from fusetrain.rules import config_checks
 
 FOLDER = Path(__file__).parents[2] / "configs"
 CONFIGS = sorted(FOLDER.rglob("*.yaml"))

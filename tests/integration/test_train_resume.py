@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -145,6 +146,7 @@ def test_run_killed_at_once_and_resumed_equals_one_never_stopped(
     assert_same_run(untouched, run)
 
 
+@pytest.mark.slow
 def test_finished_run_can_be_extended_and_says_so_when_there_is_nothing_to_do(
     tiny_config: Path, tmp_path: Path, fusetrain: Command
 ) -> None:
@@ -160,11 +162,10 @@ def test_finished_run_can_be_extended_and_says_so_when_there_is_nothing_to_do(
     assert compared.returncode == 0, compared.stdout + compared.stderr
 
 
+@pytest.mark.slow
 def test_changed_setting_or_data_set_is_refused_on_resume(
     tiny_set: Path, tmp_path: Path, fusetrain: Command
 ) -> None:
-    import shutil
-
     from .conftest import TINY
 
     copied = tmp_path / "copied"
@@ -195,20 +196,35 @@ def test_folder_in_use_is_refused(tiny_config: Path, fusetrain: Command) -> None
     assert str(process.pid) in second.stderr
 
 
-def test_two_ranks_see_what_one_sees(untouched: Path, tiny_config: Path, tmp_path: Path) -> None:
-    launched = subprocess.run(
+def on_two_ranks(*words: object) -> None:
+    """Run the command line on two ranks of this machine."""
+    done = subprocess.run(
         [
             *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node=2", "-m", "fusetrain", "train", "--config", str(tiny_config)),
+            *("--nproc-per-node=2", "-m", "fusetrain", *map(str, words)),
         ],
         env=environment(),
         capture_output=True,
         text=True,
         timeout=240,
     )
-    assert launched.returncode == 0, launched.stderr
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_ranks_see_what_one_sees(untouched: Path, tiny_config: Path, tmp_path: Path) -> None:
+    on_two_ranks("train", "--config", tiny_config)
     two, one = rows(tmp_path / "runs" / "exp"), rows(untouched)
     assert [row["lr0"] for row in two] == [row["lr0"] for row in one]
     assert float(two[0]["train/cls_loss"]) == pytest.approx(
         float(one[0]["train/cls_loss"]), rel=0.1
     )
+
+
+@pytest.mark.slow
+def test_two_ranks_resumed_equal_two_ranks_never_stopped(tiny_config: Path, tmp_path: Path) -> None:
+    on_two_ranks("train", "--config", tiny_config)
+    through, again = tmp_path / "runs" / "exp", tmp_path / "again"
+    shutil.copytree(through, again)
+    (again / "weights" / "last.pt").unlink()  # what is left is of the epoch before the last
+    on_two_ranks("resume", again)
+    assert_same_run(through, again)

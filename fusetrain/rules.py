@@ -1,0 +1,80 @@
+"""What a config must obey beyond the types of its values: known names, nothing that is not built.
+
+Only tables of names are imported here, no numpy, no torch, so that a wrong config is answered at
+once. What the settings are turned into is the business of `build.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from fusetrain.config.schema import Config
+from fusetrain.detector import BACKBONES
+from fusetrain.detector.fusion import KINDS, OPERATORS
+from fusetrain.engine import OPTIMIZERS
+from fusetrain.errors import ConfigError
+from fusetrain.results.run_dir import LATEST
+from fusetrain.schedule.options import KeyProblem, curve_problems
+
+# What this version does not carry out, with the values that need nothing carried out. To pass over
+# one of them would train something else than was asked for.
+NOT_BUILT: Mapping[tuple[str, str], tuple[Any, ...]] = {
+    ("model", "weights"): (None,),
+    ("model", "partial"): (False,),
+    ("model", "base"): ("auto",),
+    ("train", "devices"): (None, 1),
+    ("train", "cache"): ("none", "ram"),
+    ("train", "stages"): ([],),
+    ("train", "on_bad_sample"): ("fail",),
+    ("train", "max_restarts"): (0,),
+    ("run", "trackers"): ([],),
+}
+
+
+def config_checks(config: Config) -> Iterator[KeyProblem]:
+    """Yield what is wrong with the names in a config and with the parameters of its schedule."""
+    named = (
+        (("model", "fusion"), KINDS, config.model.fusion),
+        (("model", "operator"), OPERATORS, config.model.operator),
+        (("model", "backbone"), BACKBONES, config.model.backbone),
+        (("optim", "name"), OPTIMIZERS, config.optim.name),
+    )
+    for keys, registry, name in named:
+        if problem := registry.problem(name):
+            yield (keys, problem)
+    for below, message in curve_problems(config.schedule):
+        yield (("schedule", *below), message)
+    for (group, key), possible in NOT_BUILT.items():
+        value = getattr(getattr(config, group), key)
+        if value not in possible:
+            known = " or ".join(map(json.dumps, possible))
+            message = f"{json.dumps(value)} is not available in this version; expected {known}"
+            yield ((group, key), message)
+    if not _is_folder_name(config.run.name):
+        yield (
+            ("run", "name"),
+            f"{config.run.name!r} cannot name a run folder; expected one folder name other than "
+            f"{LATEST!r}, without a slash (`run.project` says where it goes)",
+        )
+    if "\0" in config.run.project:
+        yield (("run", "project"), f"{config.run.project!r} cannot name a folder")
+
+
+def require_data(config: Config) -> Path:
+    """Return the path of the data set.
+
+    Raises:
+        ConfigError: The config names none.
+    """
+    if config.data is None:
+        raise ConfigError(
+            "the config names no data set", expected="`data: PATH`", remedy="or give --data PATH"
+        )
+    return Path(config.data)
+
+
+def _is_folder_name(name: str) -> bool:
+    return name not in (".", "..", LATEST) and not set(name) & set("/\\\0")

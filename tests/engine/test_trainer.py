@@ -1,0 +1,301 @@
+"""The training loop on a real tiny detector: rows, patience, saving, stops, divergence."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from fusetrain import build
+from fusetrain.batches import BatchSource
+from fusetrain.config.schema import Config
+from fusetrain.engine.checkpoint import TrainState, unpack
+from fusetrain.engine.infer import Validation
+from fusetrain.engine.keeper import RunKeeper, restore
+from fusetrain.engine.signals import StopFlag
+from fusetrain.engine.trainer import MAX_SKIPPED_IN_A_ROW, Trainer
+from fusetrain.errors import DivergedError, StoppedError
+from fusetrain.results.run_dir import RunDir
+from fusetrain.session import Session, assemble, choose_machine, make_trainer
+
+Setup = Callable[..., "Bench"]
+
+
+@dataclass
+class Watch:
+    """Keeps the bytes of every checkpoint, and what the reporter is told."""
+
+    keeper: RunKeeper
+    saved: list[bytes] = field(default_factory=list)
+    slots: list[int] = field(default_factory=list)
+    steps: list[int] = field(default_factory=list)
+    on_each_step: Callable[[TrainState], None] = lambda state: None
+
+    def save(self, state: TrainState, *, new_best: bool) -> None:
+        self.keeper.save(state, new_best=new_best)
+        self.keeper.wait()
+        self.saved.append((self.keeper.run.weights / "last.pt").read_bytes())
+        self.slots.append(state.slot)
+
+    def wait(self) -> None:
+        self.keeper.wait()
+
+    def on_step(self, state: TrainState, batches_per_epoch: int) -> None:
+        self.steps.append(state.batches)
+        self.on_each_step(state)
+
+    def on_epoch(self, state: TrainState, validation: Validation | None) -> None:
+        assert state.history[-1]["epoch"] == state.epoch
+
+
+@dataclass
+class Bench:
+    """One assembled run."""
+
+    session: Session
+    trainer: Trainer
+    watch: Watch
+    stop: StopFlag
+
+    def run(self) -> TrainState:
+        try:
+            return self.trainer.run()
+        finally:
+            self.watch.keeper.close()
+
+
+@pytest.fixture
+def bench(make_pairs: Callable[..., Path], tmp_path: Path) -> Setup:
+    """Return a function that assembles a run of five training and two validation pairs."""
+    data_yaml = make_pairs(train=5, val=2)
+    folders = iter(range(1000))
+
+    def make(saved: bytes | None = None, **changed: dict[str, Any]) -> Bench:
+        values: dict[str, Any] = {
+            "data": str(data_yaml),
+            "model": {"fusion": "ir", "width": 0.25},
+            "train": {"epochs": 2, "batch": 1, "imgsz": 64, "device": "cpu", "threads": 1},
+            "schedule": {"warmup": {"epochs": 1}},
+        }
+        for name, group in changed.items():
+            values[name] = values.get(name, {}) | group
+        values["train"] |= {"amp": False, "workers": 0}
+        machine = choose_machine(Config.model_validate(values))
+        machine.apply()
+        config = build.resolved(Config.model_validate(values), machine)
+        data = build.open_data(config)
+        session = assemble(config, data, machine)
+        state = TrainState()
+        if saved is not None:
+            state = restore(unpack(saved, "saved"), session.detector, session.runner)
+        run = RunDir.create(tmp_path, f"run{next(folders)}")
+        keeper = RunKeeper(run, session.detector, session.runner, context={}, description={})
+        watch, stop = Watch(keeper), StopFlag()
+        source = BatchSource(config, data, machine)
+        trainer = make_trainer(session, source, watch, state, reporter=watch, stop=stop)  # type: ignore[arg-type]
+        return Bench(session, trainer, watch, stop)
+
+    return make
+
+
+def assert_same(one: Any, other: Any, path: str = "") -> None:
+    """Assert that two checkpoints are equal to the last bit, but for the time that was spent."""
+    if isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), path
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), path
+        for key in one.keys() - {"seconds", "time"}:
+            assert_same(one[key], other[key], f"{path}/{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), path
+        for number, (item, same) in enumerate(zip(one, other, strict=True)):
+            assert_same(item, same, f"{path}/{number}")
+    else:
+        assert one == other, path
+
+
+def test_rows_hold_the_losses_and_the_rates_of_the_last_step(bench: Setup) -> None:
+    made = bench()
+    state = made.run()
+    assert [row["epoch"] for row in state.history] == [1, 2]
+    assert (state.epoch, state.batches, state.slot, state.updates) == (2, 0, 10, 10)
+    for row in state.history:
+        step = int(row["epoch"] or 0) * 5 - 1
+        columns = ("lr0", "lr/pg0", "lr/pg1", "lr/pg2")
+        assert tuple(row[column] for column in columns) == made.session.plan.row(step)
+        for loss in ("train/cls_loss", "val/cls_loss"):
+            assert row[loss] is not None
+            assert row[loss] > 0
+    assert made.watch.steps == [1, 2, 3, 4, 5] * 2
+    times = [row["time"] for row in state.history]
+    assert 0 < times[0] < times[1] <= state.seconds  # type: ignore[operator]
+
+
+def test_epoch_without_validation_leaves_its_cells_empty(bench: Setup) -> None:
+    state = bench(train={"epochs": 5, "val_every": 2}).run()
+    filled = [row["epoch"] for row in state.history if row["metrics/mAP50(B)"] is not None]
+    assert filled == [2, 4, 5]
+    for row in state.history:
+        cells = [row[name] for name in row if name.startswith(("metrics/", "val/"))]
+        assert len({cell is None for cell in cells}) == 1
+        assert row["train/box_loss"] is not None
+
+
+def test_short_last_batch_and_trailing_accumulation_group_are_stepped(bench: Setup) -> None:
+    made = bench(train={"epochs": 1, "batch": 2, "accumulate": 2})
+    state = made.run()
+    assert made.watch.steps == [2, 3]
+    assert (state.slot, state.updates) == (2, 2)
+
+
+def test_patience_ends_a_run_that_does_not_get_better(bench: Setup) -> None:
+    made = bench(train={"epochs": 9, "patience": 2})
+    scores = iter([0.5, 0.6, 0.6, 0.2, 0.9])
+    made.trainer.validate = scored(made.trainer.validate, scores)
+    state = made.run()
+    assert (state.epoch, state.best_epoch, state.stopped_early) == (4, 2, True)
+    assert unpack(made.watch.saved[-1], "last")["state"]["stopped_early"]
+
+
+def test_patience_counts_epochs_that_were_not_validated(bench: Setup) -> None:
+    made = bench(train={"epochs": 9, "patience": 3, "val_every": 2})
+    made.trainer.validate = scored(made.trainer.validate, iter([0.5, 0.4, 0.3, 0.9]))
+    assert made.run().epoch == 6
+
+
+def test_patience_goes_on_counting_after_a_resume(bench: Setup) -> None:
+    first = bench(train={"epochs": 9, "patience": 3})
+    first.trainer.validate = scored(first.trainer.validate, iter([0.5, 0.4]))
+    first.watch.on_each_step = lambda state: (
+        setattr(first.stop, "signal_number", signal.SIGTERM) if state.epoch == 2 else None
+    )
+    with pytest.raises(StoppedError):
+        first.run()
+    second = bench(first.watch.saved[-1], train={"epochs": 9, "patience": 3})
+    second.trainer.validate = scored(second.trainer.validate, iter([0.4, 0.4]))
+    assert second.run().epoch == 4
+
+
+def scored(validate: Any, scores: Any) -> Any:
+    """Return a validation that is real but for its mAP50-95."""
+
+    def judge(model: nn.Module, interrupted: Callable[[], bool]) -> Validation:
+        found = validate(model, interrupted)
+        metrics = replace(found.metrics, map50_95=next(scores))
+        return replace(found, metrics=metrics)
+
+    return judge
+
+
+@pytest.mark.parametrize(
+    ("every", "slots"),
+    [
+        ({"steps": 2}, [2, 4, 5, 6, 8, 10, 10]),
+        ({"epochs": 2}, [5, 10]),
+        ({"epochs": 1}, [5, 10]),
+        ({"minutes": 1e-9}, [*range(1, 6), 5, *range(6, 11), 10]),
+    ],
+)
+def test_saves_come_when_they_are_asked_for_and_at_the_end(
+    bench: Setup, every: dict[str, Any], slots: list[int]
+) -> None:
+    made = bench(train={"save_every": {"steps": None, "minutes": None, "epochs": None} | every})
+    made.run()
+    # The first epoch is the best so far, so that it is kept whatever was asked for.
+    assert made.watch.slots == slots
+
+
+def test_run_resumed_from_any_step_ends_bit_equal(bench: Setup) -> None:
+    """Five batches in groups of two: every epoch ends with a trailing group of one."""
+    train = {
+        "epochs": 3,
+        "accumulate": 2,
+        "val_every": 2,
+        "save_every": {"steps": 1, "minutes": None, "epochs": 1},
+    }
+    through = bench(train=train)
+    through.run()
+    assert through.watch.slots == [1, 2, 3, 3, 4, 5, 6, 6, 7, 8, 9, 9]
+    last = unpack(through.watch.saved[-1], "through")
+    # After the first step, before and after the row of an epoch, in a later one, before the end.
+    for number in (0, 2, 3, 4, 10):
+        again = bench(through.watch.saved[number], train=train)
+        again.run()
+        assert_same(last, unpack(again.watch.saved[-1], "resumed"))
+
+
+def test_signal_between_two_steps_saves_what_is_done(bench: Setup) -> None:
+    made = bench()
+    made.watch.on_each_step = lambda state: (
+        setattr(made.stop, "signal_number", signal.SIGUSR1) if state.slot == 3 else None
+    )
+    with pytest.raises(StoppedError, match="SIGUSR1 came: everything is saved after 3 opt"):
+        made.run()
+    assert made.watch.slots == [3]
+    assert made.watch.steps == [1, 2, 3]
+
+
+def test_signal_during_validation_loses_no_step_and_validates_again(bench: Setup) -> None:
+    through, stopped = bench(), bench()
+    through.run()
+    real = stopped.trainer.validate
+
+    def interrupted_validation(model: nn.Module, interrupted: Callable[[], bool]) -> Validation:
+        stopped.stop.signal_number = signal.SIGTERM
+        return real(model, interrupted)
+
+    stopped.trainer.validate = interrupted_validation
+    with pytest.raises(StoppedError, match="5 of 5 batches"):
+        stopped.run()
+    state = unpack(stopped.watch.saved[-1], "stopped")["state"]
+    assert (state["epoch"], state["batches"], state["history"]) == (0, 5, [])
+    again = bench(stopped.watch.saved[-1])
+    again.run()
+    assert_same(unpack(through.watch.saved[-1], "one"), unpack(again.watch.saved[-1], "other"))
+
+
+def test_weights_that_are_not_finite_end_the_run(bench: Setup) -> None:
+    made = bench(train={"epochs": 9})
+    with torch.no_grad():
+        next(made.session.detector.parameters()).fill_(float("nan"))
+    with pytest.raises(DivergedError, match=f"{MAX_SKIPPED_IN_A_ROW} steps in a row") as caught:
+        made.run()
+    assert "optim.lr0=0.0001" in caught.value.remedy
+    assert made.trainer.state.updates == 0
+
+
+def test_learning_rate_that_explodes_ends_the_run_and_keeps_nothing_broken(bench: Setup) -> None:
+    made = bench(train={"epochs": 9}, optim={"lr0": 1e30})
+    with pytest.raises(DivergedError):
+        made.run()
+    for saved in made.watch.saved:
+        average = unpack(saved, "saved")["average"]
+        assert all(value.isfinite().all() for value in average.values())
+
+
+def test_batch_statistics_that_are_not_finite_are_not_kept(bench: Setup) -> None:
+    made = bench()
+    norm = next(
+        part for part in made.session.detector.modules() if isinstance(part, nn.BatchNorm2d)
+    )
+    assert norm.running_mean is not None
+    norm.running_mean[0] = float("nan")
+    with pytest.raises(DivergedError, match="batch statistics"):
+        made.run()
+    assert made.watch.saved == []
+
+
+def test_without_average_the_weights_themselves_are_judged_and_kept(bench: Setup) -> None:
+    made = bench(train={"epochs": 1, "ema": False})
+    assert made.trainer.evaluated_model is made.session.runner.model
+    made.run()
+    content = unpack(made.watch.saved[-1], "last")
+    assert content["average"] is None
+    for name, value in made.session.detector.state_dict().items():
+        assert torch.equal(content["model"][name], value)

@@ -1,0 +1,144 @@
+"""What a resume changes and keeps: longer runs, early stops, other data, other machines."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fusetrain.build import plan_from_config
+from fusetrain.cli.app import run
+from fusetrain.config.load import load_config
+from fusetrain.config.schema import Config
+from fusetrain.engine.checkpoint import pack, read_newest, write_durably
+from fusetrain.rules import config_checks
+
+Capture = pytest.CaptureFixture[str]
+RUN = "runs/exp"
+
+
+@pytest.fixture
+def folder(home: Path) -> Path:
+    """A run of two epochs of two steps; four pairs to train on, two in a batch."""
+    return home / RUN
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "results.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def config_of(folder: Path) -> Config:
+    return load_config(folder / "config.yaml", checks=[config_checks]).config
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the state in the newest checkpoint of a run."""
+    content, file, _ = read_newest(folder / "weights")
+    change(content["state"])
+    write_durably(file, pack(content))
+
+
+def stop_early(state: dict[str, Any]) -> None:
+    state.update(stopped_early=True, epochs_without_gain=100, best_score=2.0)
+
+
+def go_back_to_the_middle_of_the_second_epoch(state: dict[str, Any]) -> None:
+    state.update(epoch=1, batches=1, slot=3, updates=3, history=state["history"][:1])
+
+
+def test_longer_run_is_planned_anew_and_closes_the_mosaic_later(
+    folder: Path, capsys: Capture
+) -> None:
+    assert run(["resume", RUN, "--set", "train.epochs=4"]) == 0
+    config = config_of(folder)
+    assert [(plan.from_step, plan.epochs) for plan in config.schedule.plans] == [(0, 2), (4, 4)]
+    assert config.augment.close_mosaic is None
+    plan = plan_from_config(config, steps_per_epoch=2)
+    assert [float(row["lr0"]) for row in rows(folder)] == [
+        plan.row(plan.last_step_of(epoch))[0] for epoch in range(4)
+    ]
+    capsys.readouterr()
+
+
+def test_longer_run_forgets_an_early_stop_and_gets_its_patience_anew(
+    folder: Path, capsys: Capture
+) -> None:
+    rewrite(folder, stop_early)
+    assert run(["resume", RUN]) == 0
+    assert "nothing is left to train" in capsys.readouterr().err
+    assert run(["resume", RUN, "--set", "train.epochs=9", "--set", "train.patience=2"]) == 0
+    assert [row["epoch"] for row in rows(folder)] == ["1", "2", "3", "4"]
+    assert run(["resume", RUN]) == 0
+    assert "finished after 4 epochs" in capsys.readouterr().err
+
+
+def test_longer_run_that_was_killed_before_its_first_save_is_longer_still(
+    folder: Path, capsys: Capture
+) -> None:
+    rewrite(folder, stop_early)
+    text = (folder / "config.yaml").read_text()
+    plans = "plans:\n  - {from_step: 0, epochs: 2}\n  - {from_step: 4, epochs: 3}\n"
+    text = text.replace("epochs: 2\n", "epochs: 3\n", 1).replace("plans: []\n", plans)
+    (folder / "config.yaml").write_text(text)
+    assert config_of(folder).train.epochs == 3
+    assert run(["resume", RUN]) == 0
+    assert [row["epoch"] for row in rows(folder)] == ["1", "2", "3"]
+    assert len(config_of(folder).schedule.plans) == 2
+    capsys.readouterr()
+
+
+def lose_two_training_pairs(home: Path) -> None:
+    for number in (0, 1):
+        for part, suffix in (("images", "jpg"), ("imagesIR", "png"), ("labels", "txt")):
+            (home / "set" / part / "train" / f"train_{number:03d}.{suffix}").unlink()
+
+
+@pytest.mark.parametrize("is_in_the_middle", [False, True])
+def test_epochs_of_another_length_start_anew_with_the_rates_of_their_epoch(
+    home: Path, folder: Path, capsys: Capture, is_in_the_middle: bool
+) -> None:
+    if is_in_the_middle:
+        rewrite(folder, go_back_to_the_middle_of_the_second_epoch)
+    lose_two_training_pairs(home)
+    words = ["resume", RUN, "--set", "train.epochs=4"]
+    assert run(words) == 4
+    assert f"fusetrain resume {folder} --accept-data-change" in capsys.readouterr().err
+    assert run([*words, "--accept-data-change"]) == 0
+    assert "steps an epoch: 1 now, 2 before" in capsys.readouterr().err
+    assert [row["epoch"] for row in rows(folder)] == ["1", "2", "3", "4"]
+    plan = plan_from_config(config_of(folder), steps_per_epoch=1)
+    first = 1 if is_in_the_middle else 2
+    assert [float(row["lr0"]) for row in rows(folder)[first:]] == [
+        plan.row(epoch)[0] for epoch in range(first, 4)
+    ]
+
+
+def test_classes_of_the_data_set_must_stay(home: Path, capsys: Capture) -> None:
+    data = home / "set" / "data.yaml"
+    data.write_text(data.read_text().replace("car", "bus"))
+    words = ["resume", RUN, "--set", "train.epochs=3", "--accept-data-change"]
+    assert run(words) == 4
+    assert "person, car" in capsys.readouterr().err
+
+
+def test_other_number_of_threads_is_said_to_be_inexact(folder: Path, capsys: Capture) -> None:
+    words = ["resume", RUN, "--set", "train.epochs=3", "--set", "train.threads=2"]
+    assert run(words) == 0
+    assert "resumable, but not bit-exact: threads 1 -> 2" in capsys.readouterr().err
+    assert config_of(folder).train.threads == 2
+    assert len(rows(folder)) == 3
+
+
+def test_missing_pictures_of_a_finished_run_are_drawn(folder: Path, capsys: Capture) -> None:
+    for name in ("results.png", "labels.png"):
+        (folder / name).unlink()
+    before = rows(folder)
+    assert run(["resume", RUN]) == 0
+    assert (folder / "results.png").is_file()
+    assert (folder / "labels.png").is_file()
+    assert rows(folder) == before
+    capsys.readouterr()
