@@ -29,7 +29,9 @@ def test_training_on_a_gpu_runs_stops_and_goes_on(
     run = tmp_path / "runs" / "exp"
     chosen = load_config(run / "config.yaml").config.train
     assert chosen.device == "cuda"
-    assert chosen.amp in (("bf16", "fp16") if amp == "auto" else ("fp16",) if amp == "fp16" else (False,))
+    assert chosen.amp in (
+        ("bf16", "fp16") if amp == "auto" else ("fp16",) if amp == "fp16" else (False,)
+    )
     more = fusetrain("resume", run, "--set", "train.epochs=3")
     assert more.returncode == 0, more.stderr
     with (run / "results.csv").open() as file:
