@@ -149,11 +149,14 @@ def test_typo_names_file_line_column_and_the_nearest_key(
     assert max(map(len, lines)) <= columns
 
 
-def test_typo_is_found_without_torch(typo: Path) -> None:
+@pytest.mark.parametrize("command", ["train", "resume"])
+def test_typo_is_found_without_anything_heavy(typo: Path, tmp_path: Path, command: str) -> None:
+    (tmp_path / "config.yaml").write_text(typo.read_text())
+    words = ["train", "--config", str(typo)] if command == "train" else ["resume", str(tmp_path)]
     code = (
-        "import sys; from fusetrain.cli.app import run;"
-        f"code = run(['train', '--config', {str(typo)!r}]);"
-        "sys.exit(99 if 'torch' in sys.modules or 'matplotlib' in sys.modules else code)"
+        f"import sys; from fusetrain.cli.app import run; code = run({words!r});"
+        "heavy = {'torch', 'numpy', 'PIL', 'matplotlib'} & set(sys.modules);"
+        "sys.exit(f'{code}: {heavy}' if heavy else code)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 3
 

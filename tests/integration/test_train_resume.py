@@ -221,8 +221,14 @@ def test_two_ranks_see_what_one_sees(untouched: Path, tiny_config: Path, tmp_pat
 
 
 @pytest.mark.slow
-def test_two_ranks_resumed_equal_two_ranks_never_stopped(tiny_config: Path, tmp_path: Path) -> None:
-    on_two_ranks("train", "--config", tiny_config)
+def test_two_ranks_resumed_equal_two_ranks_never_stopped(
+    tiny_set: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    """Both ranks validate: 16 pairs make two batches."""
+    data = tmp_path / "data.yaml"
+    text = tiny_set.read_text().replace("path: .", f"path: {tiny_set.parent}")
+    data.write_text(text.replace("val: images/val", "val: images/train"))
+    on_two_ranks("train", "--config", tiny_config, "--data", data)
     through, again = tmp_path / "runs" / "exp", tmp_path / "again"
     shutil.copytree(through, again)
     (again / "weights" / "last.pt").unlink()  # what is left is of the epoch before the last
