@@ -51,8 +51,8 @@ model:
   fusion: mid
 
 train:
-  # Some 380 steps: enough to see what fusion gains; more still helps.
-  epochs: 16
+  # Some 290 steps: enough to see what fusion gains; more still helps.
+  epochs: 12
   # Small, so that few pairs still make many steps.
   batch: 8
   # The images are 320 px wide.
