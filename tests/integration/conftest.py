@@ -38,7 +38,7 @@ def tiny_config(tiny_set: Path, tmp_path: Path) -> Path:
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "100"}
+    return os.environ | {"OMP_NUM_THREADS": "1", "NO_COLOR": "1", "COLUMNS": "400"}
 
 
 @pytest.fixture
