@@ -17,6 +17,7 @@ from fusetrain.sample import RawPredictions
 
 NUM_BINS = 16
 PRIOR = 0.01
+DISTANCE_FALL = 0.5  # of the first distance logits, a bin
 
 
 class DecoupledHead(nn.Module):
@@ -72,14 +73,21 @@ class DecoupledHead(nn.Module):
         return torch.cat(centres), torch.cat(strides)
 
     def _set_biases(self) -> None:
-        """Start at rare objects (focal loss, arXiv 1708.02002) and near distances."""
+        """Start at rare objects (focal loss, arXiv 1708.02002) and at boxes of a few strides.
+
+        Equal bins would mean boxes of 15 strides, which hardly overlap a small object: the
+        assignment would have nothing to go by. Falling bins start at sides of about 1.5 strides.
+        """
+        rare = -math.log((1 - PRIOR) / PRIOR)
+        near = (-DISTANCE_FALL * torch.arange(self.num_bins)).repeat(4)
         for branches, bias in (
-            (self.class_branches, -math.log((1 - PRIOR) / PRIOR)),
-            (self.box_branches, 1.0),
+            (self.class_branches, torch.full((self.num_classes,), rare)),
+            (self.box_branches, near),
         ):
             for branch in branches:
                 *_, last = branch.children()
-                nn.init.constant_(last.get_parameter("bias"), bias)
+                with torch.no_grad():
+                    last.get_parameter("bias").copy_(bias)
 
 
 def _branch(width: int, out_channels: int) -> nn.Sequential:

@@ -26,7 +26,7 @@ class ConvBnAct(nn.Module):
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False
         )
-        self.norm = nn.BatchNorm2d(out_channels, eps=1e-3, momentum=0.03)
+        self.norm = nn.BatchNorm2d(out_channels, eps=1e-3)
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the activated map."""

@@ -18,6 +18,9 @@ from torch.nn import functional
 from fusetrain.boxes import iou
 
 
+SMALLEST_METRIC = 1e-30
+
+
 @dataclass(frozen=True)
 class Targets:
     """What every anchor point shall say.
@@ -119,7 +122,9 @@ def _targets(
     metric = metric * chosen
     best_metric = metric.amax(dim=-1, keepdim=True)
     best_overlap = (overlap * chosen).amax(dim=-1, keepdim=True)
-    weights = (metric / (best_metric + 1e-9) * best_overlap).amax(dim=1)  # (B, A)
+    # The metric of a small box that is badly met is as small as 1e-16 at first; a common guard such
+    # as 1e-9 in the division would swallow it, and the box would never be learned.
+    weights = (metric / best_metric.clamp(min=SMALLEST_METRIC) * best_overlap).amax(dim=1)
     owner = chosen.to(torch.uint8).argmax(dim=1)  # (B, A); 0 on background, whose weight is 0
     classes = truth_classes.gather(1, owner)
     boxes = truth_xyxy_px.gather(1, owner.unsqueeze(-1).expand(-1, -1, 4))
