@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from fusetrain.boxes import iou
 
-
 SMALLEST_METRIC = 1e-30
 
 
