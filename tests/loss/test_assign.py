@@ -75,3 +75,10 @@ def test_higher_score_of_the_class_wins_among_equal_overlaps() -> None:
     whole = torch.tensor([0.0, 0.0, 64.0, 64.0]).expand(1, NUM_POINTS, 4)
     targets = assign([[0.0, 0.0, 64.0, 64.0]], predicted=whole, scores=scores, top_k=1)
     assert targets.weights[0].argmax() == favourite
+
+
+def test_box_that_is_hardly_overlapped_yet_gets_a_weight_of_its_overlap() -> None:
+    huge = torch.cat((ANCHORS - 300, ANCHORS + 300), dim=1)[None]
+    targets = assign([[20.0, 20.0, 26.0, 28.0]], predicted=huge)
+    overlap = 6 * 8 / 600**2
+    torch.testing.assert_close(targets.weights.max(), torch.tensor(overlap), rtol=0.01, atol=0)
