@@ -65,7 +65,8 @@ def detect(
         on_batch: Called with each batch, on the device, and its raw predictions.
     """
     model.eval()
-    for batch in batches:
+    for loaded in batches:
+        batch = loaded.to(machine.device)
         with machine.autocast():
             predictions = model(*images(batch, machine))
         on_batch(batch, predictions)
@@ -95,7 +96,7 @@ def validate(
     Raises:
         StoppedWhileValidating: ``interrupted`` said so between two batches.
     """
-    collected = _Collected(loss, machine)
+    collected = _Collected(loss)
     found = detect(
         model,
         batches,
@@ -116,24 +117,24 @@ def validate(
 class _Collected:
     """Gathers detections, truth and losses of one rank, then of all."""
 
-    def __init__(self, loss: DetectionLoss, machine: Machine) -> None:
+    def __init__(self, loss: DetectionLoss) -> None:
         self.loss = loss
-        self.machine = machine
         self.found: list[tuple[int, Detections]] = []
         self.truth: list[tuple[int, Tensor, Tensor]] = []
         self.loss_sums = torch.zeros(3, dtype=torch.float64)
         self.pairs = 0
 
     def add_batch(self, batch: Batch, predictions: object) -> None:
-        terms = self.loss.local(predictions, batch.to(self.machine.device))  # type: ignore[arg-type]
+        terms = self.loss.local(predictions, batch)  # type: ignore[arg-type]
         self.loss_sums += terms.items.double().cpu() * len(batch)
         self.pairs += len(batch)
         scale = batch.canvas_from_original[:, None, [0, 1, 0, 1]]
         shift = batch.canvas_from_original[:, None, [2, 3, 2, 3]]
-        boxes = (batch.boxes_xyxy_px.double() - shift) / scale
+        boxes = (batch.boxes_xyxy_px.cpu().double() - shift) / scale
+        is_box, classes = batch.is_box.cpu(), batch.classes.cpu()
         for row, sample_id in enumerate(batch.sample_ids.tolist()):
-            mask = batch.is_box[row]
-            self.truth.append((sample_id, boxes[row, mask], batch.classes[row, mask]))
+            mask = is_box[row]
+            self.truth.append((sample_id, boxes[row, mask], classes[row, mask]))
 
     def add_detections(self, sample_id: int, pair: Detections) -> None:
         moved = Detections(pair.boxes_xyxy_px.cpu(), pair.scores.cpu(), pair.classes.cpu())
