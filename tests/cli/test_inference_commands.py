@@ -19,6 +19,9 @@ from safetensors.torch import save_file
 
 from fusetrain.cli.app import run
 from fusetrain.inference import predict as predict_pairs
+from fusetrain.inference import validate_weights
+
+from ..coco_judge import assert_equal_to_the_judge
 
 Capture = pytest.CaptureFixture[str]
 RUN, BEST = "runs/exp", "runs/exp/weights/best.safetensors"
@@ -68,6 +71,12 @@ def test_val_repeats_what_the_training_found_for_its_best_epoch(
     assert run(["val", RUN, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["metrics"]["mAP50-95"]
     assert found == pytest.approx(best, rel=1e-4)
+
+
+def test_val_judges_what_a_run_finds_as_pycocotools_does(home: Path) -> None:
+    found, _, _ = validate_weights(home / RUN, data=None, split="train")
+    assert len(found.found.scores) > len(found.truth.classes) > 0
+    assert_equal_to_the_judge(found.truth, found.found, num_classes=2)
 
 
 def test_val_prints_a_table_of_all_classes(home: Path, capsys: Capture) -> None:
