@@ -48,9 +48,31 @@ SCALES = {
 
 
 class Pyramid(nn.Module):
-    """What a backbone is: a module that knows the channels of its levels P3, P4 and P5."""
+    """What a backbone is: four steps, each halving the map but the first, which quarters it.
 
-    channels: tuple[int, ...]
+    A fused detector may cut a pyramid between two steps and join another stream there.
+
+    Attributes:
+        steps: Image to stride 4, stride 4 to 8 (P3), 8 to 16 (P4), 16 to 32 (P5).
+        step_channels: Channels behind each step.
+    """
+
+    steps: nn.ModuleList
+    step_channels: tuple[int, ...]
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Return the channels of P3, P4 and P5."""
+        return self.step_channels[1:]
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return [P3, P4, P5] of a (B, C, H, W) image in [0, 1]."""
+        features = self.steps[0](image)
+        levels = []
+        for step in self.steps[1:]:
+            features = step(features)
+            levels.append(features)
+        return levels
 
 
 class CspBackbone(Pyramid):
@@ -65,21 +87,15 @@ class CspBackbone(Pyramid):
         super().__init__()
         widths = [scale.channels(base) for base in (64, 128, 256, 512, 1024)]
         depths = [scale.blocks(base) for base in (3, 6, 6, 3)]
-        self.channels = tuple(widths[2:])
-        self.stem = ConvBnAct(in_channels, widths[0], stride=2)
-        self.stages = nn.ModuleList(
+        self.step_channels = tuple(widths[1:])
+        stem = ConvBnAct(in_channels, widths[0], stride=2)
+        stages = [
             nn.Sequential(
                 ConvBnAct(widths[level], widths[level + 1], stride=2),
                 CspStage(widths[level + 1], widths[level + 1], depth=depths[level]),
             )
             for level in range(4)
-        )
-        self.pool = PyramidPooling(widths[4])
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Return [P3, P4, P5] of a (B, C, H, W) image in [0, 1]."""
-        features = self.stages[0](self.stem(image))
-        p3 = self.stages[1](features)
-        p4 = self.stages[2](p3)
-        p5 = self.pool(self.stages[3](p4))
-        return [p3, p4, p5]
+        ]
+        stages[0].insert(0, stem)
+        stages[3].append(PyramidPooling(widths[4]))
+        self.steps = nn.ModuleList(stages)

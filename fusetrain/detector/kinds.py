@@ -14,9 +14,19 @@ from torch import nn
 
 from fusetrain.detector import BACKBONES
 from fusetrain.detector.backbone import SCALES, STRIDES_PX, Pyramid, Scale
-from fusetrain.detector.detector import FusionDetector, LevelFusion, OneStream
+from fusetrain.detector.detector import FusionDetector, Junction
 from fusetrain.detector.fusion import KINDS, OPERATORS
 from fusetrain.detector.head import DecoupledHead
+from fusetrain.detector.junctions import (
+    CutPyramid,
+    LevelFusion,
+    MapFusion,
+    OneStream,
+    PixelFusion,
+    PredictionFusion,
+    SharedPyramid,
+    Twins,
+)
 from fusetrain.detector.neck import PathAggregation
 from fusetrain.errors import ConfigError
 from fusetrain.registry import Registry
@@ -71,41 +81,126 @@ def build_detector(spec: DetectorSpec) -> FusionDetector:
 
 def rgb(spec: DetectorSpec) -> FusionDetector:
     """RGB alone: the baseline of one modality."""
-    return _single(spec, backbone=_stream(spec, 3), backbone_ir=None)
+    stream = _stream(spec, 3)
+    return _behind_backbones(spec, stream, None, fusion=OneStream(), channels=stream.channels)
 
 
 def ir(spec: DetectorSpec) -> FusionDetector:
     """IR alone: the baseline of the other."""
-    return _single(spec, backbone=None, backbone_ir=_stream(spec, 1))
+    stream = _stream(spec, 1)
+    return _behind_backbones(spec, None, stream, fusion=OneStream(), channels=stream.channels)
+
+
+def data(spec: DetectorSpec) -> FusionDetector:
+    """One backbone over four channels."""
+    stream = _stream(spec, 4)
+    return _inside(spec, stream, nn.Identity(), fusion=PixelFusion(), steps_before=0)
+
+
+def early(spec: DetectorSpec) -> FusionDetector:
+    """Two stems, joined at stride 4, one backbone from there on."""
+    stream, entry = _stream(spec, 3), _stream(spec, 1).steps[0]
+    fusion = MapFusion(_operator(spec)(stream.step_channels[0]))
+    return _inside(spec, stream, entry, fusion=fusion, steps_before=1)
 
 
 def mid(spec: DetectorSpec) -> FusionDetector:
     """Two backbones, joined at P3, P4 and P5, one neck and head."""
     backbone, backbone_ir = _stream(spec, 3), _stream(spec, 1)
-    channels = backbone.channels
-    operator = _module_class(OPERATORS, spec.operator)
-    return FusionDetector(
-        backbone=backbone,
-        backbone_ir=backbone_ir,
-        fusion=LevelFusion([operator(width) for width in channels]),
-        neck=PathAggregation(channels, spec.scale),
-        head=_head(spec, channels),
+    return _behind_backbones(
+        spec, backbone, backbone_ir, fusion=_levels(spec, backbone), channels=backbone.channels
     )
 
 
-def _single(
-    spec: DetectorSpec, *, backbone: Pyramid | None, backbone_ir: Pyramid | None
+def mid_p3(spec: DetectorSpec) -> FusionDetector:
+    """Two streams up to P3, joined there alone; one backbone makes P4 and P5 of what they are."""
+    stream, other = _stream(spec, 3), _stream(spec, 1)
+    fusion = MapFusion(_operator(spec)(stream.step_channels[1]))
+    return _inside(spec, stream, nn.Sequential(*other.steps[:2]), fusion=fusion, steps_before=2)
+
+
+def late(spec: DetectorSpec) -> FusionDetector:
+    """Two backbones and necks, joined before the one head."""
+    backbone, backbone_ir = _stream(spec, 3), _stream(spec, 1)
+    return FusionDetector(
+        Junction.BEHIND_NECKS,
+        backbone=backbone,
+        backbone_ir=backbone_ir,
+        fusion=_levels(spec, backbone),
+        neck=Twins(*(PathAggregation(backbone.channels, spec.scale) for _ in range(2))),
+        head=_head(spec, backbone.channels),
+    )
+
+
+def decision(spec: DetectorSpec) -> FusionDetector:
+    """Two whole detectors, trained together, joined on what they predict."""
+    backbone, backbone_ir = _stream(spec, 3), _stream(spec, 1)
+    return FusionDetector(
+        Junction.BEHIND_HEADS,
+        backbone=backbone,
+        backbone_ir=backbone_ir,
+        fusion=PredictionFusion(),
+        neck=Twins(*(PathAggregation(backbone.channels, spec.scale) for _ in range(2))),
+        head=Twins(*(_head(spec, backbone.channels) for _ in range(2))),
+    )
+
+
+def easy(spec: DetectorSpec) -> FusionDetector:
+    """One backbone that both streams share, with stems and statistics of their own."""
+    stream, entry = _stream(spec, 3), _stream(spec, 1).steps[0]
+    return FusionDetector(
+        Junction.BEHIND_BACKBONES,
+        backbone=SharedPyramid(stream, entry),
+        backbone_ir=None,
+        fusion=_levels(spec, stream),
+        neck=PathAggregation(stream.channels, spec.scale),
+        head=_head(spec, stream.channels),
+        shares_backbone=True,
+    )
+
+
+def _behind_backbones(
+    spec: DetectorSpec,
+    backbone: Pyramid | None,
+    backbone_ir: Pyramid | None,
+    *,
+    fusion: nn.Module,
+    channels: tuple[int, ...],
 ) -> FusionDetector:
-    stream = backbone if backbone is not None else backbone_ir
-    assert stream is not None
-    channels = stream.channels
     return FusionDetector(
+        Junction.BEHIND_BACKBONES,
         backbone=backbone,
         backbone_ir=backbone_ir,
-        fusion=OneStream(),
+        fusion=fusion,
         neck=PathAggregation(channels, spec.scale),
         head=_head(spec, channels),
     )
+
+
+def _inside(
+    spec: DetectorSpec,
+    stream: Pyramid,
+    infrared: nn.Module,
+    *,
+    fusion: nn.Module,
+    steps_before: int,
+) -> FusionDetector:
+    return FusionDetector(
+        Junction.INSIDE_BACKBONES,
+        backbone=CutPyramid(stream, steps_before=steps_before),
+        backbone_ir=infrared,
+        fusion=fusion,
+        neck=PathAggregation(stream.channels, spec.scale),
+        head=_head(spec, stream.channels),
+    )
+
+
+def _levels(spec: DetectorSpec, backbone: Pyramid) -> LevelFusion:
+    return LevelFusion([_operator(spec)(width) for width in backbone.channels])
+
+
+def _operator(spec: DetectorSpec) -> Any:
+    return _module_class(OPERATORS, spec.operator)
 
 
 def _stream(spec: DetectorSpec, in_channels: int) -> Pyramid:

@@ -13,7 +13,7 @@ from fusetrain.sample import Batch
 
 SIZE = 64
 NUM_CLASSES = 3
-EXPECTED_STREAMS = {"rgb": {"backbone"}, "ir": {"backbone_ir"}}
+EXPECTED_STREAMS = {"rgb": {"backbone"}, "ir": {"backbone_ir"}, "data": {"backbone"}, "easy": {"backbone"}}
 BOTH = {"backbone", "backbone_ir"}
 
 

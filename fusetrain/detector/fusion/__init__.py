@@ -7,13 +7,27 @@ KINDS = Registry(
     {
         "rgb": "fusetrain.detector.kinds:rgb",
         "ir": "fusetrain.detector.kinds:ir",
+        "data": "fusetrain.detector.kinds:data",
+        "early": "fusetrain.detector.kinds:early",
         "mid": "fusetrain.detector.kinds:mid",
+        "mid-p3": "fusetrain.detector.kinds:mid_p3",
+        "late": "fusetrain.detector.kinds:late",
+        "decision": "fusetrain.detector.kinds:decision",
+        "easy": "fusetrain.detector.kinds:easy",
     },
     group="fusetrain.fusions",
 )
 
 OPERATORS = Registry(
     "operator",
-    {"concat": "fusetrain.detector.fusion.elementwise:Concat"},
+    {
+        "concat": "fusetrain.detector.fusion.elementwise:Concat",
+        "add": "fusetrain.detector.fusion.elementwise:Add",
+        "gate": "fusetrain.detector.fusion.gating:Gate",
+        "channel-gate": "fusetrain.detector.fusion.gating:ChannelGate",
+        "light": "fusetrain.detector.fusion.gating:Light",
+        "cross-attention": "fusetrain.detector.fusion.attention:CrossAttention",
+        "deyolo": "fusetrain.detector.fusion.attention:MutualGates",
+    },
     group="fusetrain.operators",
 )

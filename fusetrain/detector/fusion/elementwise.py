@@ -19,3 +19,14 @@ class Concat(nn.Module):
         """Return (B, C, H, W) of two maps of that shape."""
         mixed: Tensor = self.mix(torch.cat((visible, infrared), dim=1))
         return mixed
+
+
+class Add(nn.Module):
+    """The sum of both maps; it has no weights."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+
+    def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
+        """Return (B, C, H, W) of two maps of that shape."""
+        return visible + infrared

@@ -1,0 +1,190 @@
+"""What stands at the meeting place of two streams, around the operators that join two maps.
+
+Shape legend: a map is (B, C, H, W); levels are [P3, P4, P5]. Every junction is called with what the
+RGB stream brings, what the IR stream brings, and the RGB image (B, 3, H, W), at which an operator
+that says ``sees_image = True`` looks, too.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from fusetrain.detector.backbone import Pyramid
+from fusetrain.sample import RawPredictions
+
+Levels = Sequence[Tensor]
+
+
+class OneStream(nn.Module):
+    """The meeting place of kinds that look at one modality: passes its levels on."""
+
+    def forward(self, visible: Levels | None, infrared: Levels | None, image: Tensor) -> Levels:
+        """Return the levels of the one stream there is."""
+        levels = visible if visible is not None else infrared
+        assert levels is not None, "a detector has at least one stream"
+        return levels
+
+
+class MapFusion(nn.Module):
+    """Two maps joined by an operator."""
+
+    def __init__(self, operator: nn.Module) -> None:
+        super().__init__()
+        self.operator = operator
+        self.sees_image = bool(getattr(operator, "sees_image", False))
+
+    def forward(self, visible: Tensor, infrared: Tensor, image: Tensor) -> Tensor:
+        """Return the joined map; both maps have one shape."""
+        seen = (visible, infrared, image) if self.sees_image else (visible, infrared)
+        joined: Tensor = self.operator(*seen)
+        return joined
+
+
+class LevelFusion(nn.Module):
+    """Both streams joined level by level, each level by an operator of its own."""
+
+    def __init__(self, operators: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.levels = nn.ModuleList(MapFusion(operator) for operator in operators)
+
+    def forward(self, visible: Levels, infrared: Levels, image: Tensor) -> list[Tensor]:
+        """Return the joined levels; both streams have levels of equal shapes."""
+        pairs = zip(self.levels, visible, infrared, strict=True)
+        return [fuse(rgb_level, ir_level, image) for fuse, rgb_level, ir_level in pairs]
+
+
+class PixelFusion(nn.Module):
+    """RGB and IR as one image of four channels."""
+
+    def forward(self, visible: Tensor, infrared: Tensor, image: Tensor) -> Tensor:
+        """Return (B, 4, H, W) of the two images."""
+        return torch.cat((visible, infrared), dim=1)
+
+
+class PredictionFusion(nn.Module):
+    """The predictions of two detectors, anchor by anchor, weighted by how sure each one is.
+
+    w = sigmoid(sharpness (s_rgb - s_ir) + bias) with s the highest class logit of either; all
+    logits are w x RGB + (1 - w) x IR. At first the surer one prevails gently and neither is
+    preferred; both numbers are learned.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sharpness = nn.Parameter(torch.ones(1))
+        self.bias = nn.Parameter(torch.zeros(1))
+
+    def forward(
+        self, visible: RawPredictions, infrared: RawPredictions, image: Tensor
+    ) -> RawPredictions:
+        """Return the joined predictions; both have the same anchors."""
+        lead = visible.class_logits.amax(-1) - infrared.class_logits.amax(-1)
+        weight = torch.sigmoid(self.sharpness * lead + self.bias)[..., None]
+        return RawPredictions(
+            class_logits=torch.lerp(infrared.class_logits, visible.class_logits, weight),
+            distance_logits=torch.lerp(
+                infrared.distance_logits, visible.distance_logits, weight[..., None]
+            ),
+            anchors_xy_px=visible.anchors_xy_px,
+            strides_px=visible.strides_px,
+        )
+
+
+class Twins(nn.Module):
+    """One module for each stream, side by side: two necks, or two heads."""
+
+    def __init__(self, visible: nn.Module, infrared: nn.Module) -> None:
+        super().__init__()
+        self.visible = visible
+        self.infrared = infrared
+
+    def forward(self, visible: Levels, infrared: Levels) -> tuple[object, object]:
+        """Return what either makes of its own levels."""
+        return self.visible(visible), self.infrared(infrared)
+
+
+class CutPyramid(nn.Module):
+    """A pyramid in two halves, so that another stream can join between them.
+
+    Args:
+        pyramid: The whole.
+        steps_before: Steps before the cut: 0 cuts at the image, 1 at stride 4, 2 behind P3.
+    """
+
+    def __init__(self, pyramid: Pyramid, *, steps_before: int) -> None:
+        super().__init__()
+        self.steps = pyramid.steps
+        self.steps_before = steps_before
+
+    def before(self, image: Tensor) -> Tensor:
+        """Return the map at the cut of a (B, C, H, W) image in [0, 1]."""
+        features = image
+        for step in self.steps[: self.steps_before]:
+            features = step(features)
+        return features
+
+    def after(self, features: Tensor) -> list[Tensor]:
+        """Return [P3, P4, P5] of the map at the cut; behind P3 it is that level itself."""
+        levels = [features] if self.steps_before == 2 else []
+        for number, step in enumerate(self.steps[self.steps_before :], start=self.steps_before):
+            features = step(features)
+            if number > 0:
+                levels.append(features)
+        return levels
+
+
+class SharedPyramid(nn.Module):
+    """One pyramid for both streams; its first step and all normalisation are each stream's own.
+
+    Both streams run as one batch of double size, which costs no more weights and keeps the
+    machine busy.
+
+    Args:
+        visible: The pyramid; its first step is that of RGB.
+        infrared: First step of IR, to the channels of the other.
+    """
+
+    def __init__(self, visible: Pyramid, infrared: nn.Module) -> None:
+        super().__init__()
+        self.enter = visible.steps[0]
+        self.enter_ir = infrared
+        self.steps = nn.ModuleList(list(visible.steps)[1:])
+        _own_statistics(self.steps)
+
+    def forward(self, rgb: Tensor, ir: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return [P3, P4, P5] of RGB and of IR."""
+        features = torch.cat((self.enter(rgb), self.enter_ir(ir)))
+        visible, infrared = [], []
+        for step in self.steps:
+            features = step(features)
+            rgb_level, ir_level = features.chunk(2)
+            visible.append(rgb_level)
+            infrared.append(ir_level)
+        return visible, infrared
+
+
+class StreamNorms(nn.Module):
+    """Batch normalisation of a double batch, each half with weights and statistics of its own."""
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        self.visible = norm
+        self.infrared = copy.deepcopy(norm)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the normalised map (2 B, C, H, W)."""
+        visible, infrared = features.chunk(2)
+        return torch.cat((self.visible(visible), self.infrared(infrared)))
+
+
+def _own_statistics(root: nn.Module) -> None:
+    """Give every batch normalisation below ``root`` one half for each stream."""
+    for name, child in root.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            setattr(root, name, StreamNorms(child))
+        else:
+            _own_statistics(child)
