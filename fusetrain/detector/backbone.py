@@ -53,25 +53,24 @@ class Pyramid(nn.Module):
     A fused detector may cut a pyramid between two steps and join another stream there.
 
     Attributes:
-        steps: Image to stride 4, stride 4 to 8 (P3), 8 to 16 (P4), 16 to 32 (P5).
+        steps: Image to stride 4, stride 4 to 8, 8 to 16, 16 to 32.
         step_channels: Channels behind each step.
+        outlets: What the last three steps give to P3, P4 and P5.
+        channels: Channels of P3, P4 and P5.
     """
 
     steps: nn.ModuleList
     step_channels: tuple[int, ...]
-
-    @property
-    def channels(self) -> tuple[int, ...]:
-        """Return the channels of P3, P4 and P5."""
-        return self.step_channels[1:]
+    outlets: nn.ModuleList
+    channels: tuple[int, ...]
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return [P3, P4, P5] of a (B, C, H, W) image in [0, 1]."""
         features = self.steps[0](image)
         levels = []
-        for step in self.steps[1:]:
+        for step, outlet in zip(self.steps[1:], self.outlets, strict=True):
             features = step(features)
-            levels.append(features)
+            levels.append(outlet(features))
         return levels
 
 
@@ -88,6 +87,8 @@ class CspBackbone(Pyramid):
         widths = [scale.channels(base) for base in (64, 128, 256, 512, 1024)]
         depths = [scale.blocks(base) for base in (3, 6, 6, 3)]
         self.step_channels = tuple(widths[1:])
+        self.channels = self.step_channels[1:]
+        self.outlets = nn.ModuleList(nn.Identity() for _ in self.channels)
         stem = ConvBnAct(in_channels, widths[0], stride=2)
         stages = [
             nn.Sequential(

@@ -118,6 +118,7 @@ class CutPyramid(nn.Module):
     def __init__(self, pyramid: Pyramid, *, steps_before: int) -> None:
         super().__init__()
         self.steps = pyramid.steps
+        self.outlets = pyramid.outlets
         self.steps_before = steps_before
 
     def before(self, image: Tensor) -> Tensor:
@@ -128,13 +129,11 @@ class CutPyramid(nn.Module):
         return features
 
     def after(self, features: Tensor) -> list[Tensor]:
-        """Return [P3, P4, P5] of the map at the cut; behind P3 it is that level itself."""
-        levels = [features] if self.steps_before == 2 else []
-        for number, step in enumerate(self.steps[self.steps_before :], start=self.steps_before):
-            features = step(features)
-            if number > 0:
-                levels.append(features)
-        return levels
+        """Return [P3, P4, P5] of the map at the cut."""
+        maps = [features]
+        for step in self.steps[self.steps_before :]:
+            maps.append(step(maps[-1]))
+        return [outlet(level) for outlet, level in zip(self.outlets, maps[-3:], strict=True)]
 
 
 class SharedPyramid(nn.Module):
@@ -152,16 +151,18 @@ class SharedPyramid(nn.Module):
         super().__init__()
         self.enter = visible.steps[0]
         self.enter_ir = infrared
-        self.steps = nn.ModuleList(list(visible.steps)[1:])
+        self.steps = visible.steps[1:]
+        self.outlets = visible.outlets
         _own_statistics(self.steps)
+        _own_statistics(self.outlets)
 
     def forward(self, rgb: Tensor, ir: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Return [P3, P4, P5] of RGB and of IR."""
         features = torch.cat((self.enter(rgb), self.enter_ir(ir)))
         visible, infrared = [], []
-        for step in self.steps:
+        for step, outlet in zip(self.steps, self.outlets, strict=True):
             features = step(features)
-            rgb_level, ir_level = features.chunk(2)
+            rgb_level, ir_level = outlet(features).chunk(2)
             visible.append(rgb_level)
             infrared.append(ir_level)
         return visible, infrared

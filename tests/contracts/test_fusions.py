@@ -4,16 +4,23 @@ import pytest
 import torch
 
 from fusetrain.config.schema import PARTS
+from fusetrain.detector import BACKBONES
 from fusetrain.detector.backbone import SCALES
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.detector.fusion import KINDS, OPERATORS
+from fusetrain.detector.junctions import StreamNorms
 from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.sample import Batch
 
 SIZE = 64
 NUM_CLASSES = 3
-EXPECTED_STREAMS = {"rgb": {"backbone"}, "ir": {"backbone_ir"}, "data": {"backbone"}, "easy": {"backbone"}}
+EXPECTED_STREAMS = {
+    "rgb": {"backbone"},
+    "ir": {"backbone_ir"},
+    "data": {"backbone"},
+    "easy": {"backbone"},
+}
 BOTH = {"backbone", "backbone_ir"}
 
 
@@ -41,10 +48,25 @@ def trained_once(detector: FusionDetector, data: Batch) -> torch.Tensor:
     return terms.total.detach()
 
 
+def settled(detector: FusionDetector) -> FusionDetector:
+    """Return it in evaluation mode with the statistics of random images, so that signals show."""
+    for module in detector.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        detector.train()(torch.rand(4, 3, SIZE, SIZE), torch.rand(4, 1, SIZE, SIZE))
+    return detector.eval()
+
+
 every_kind = pytest.mark.parametrize("kind", KINDS.names())
-every_combination = pytest.mark.parametrize(
-    ("kind", "operator"), [(kind, operator) for kind in KINDS for operator in OPERATORS]
-)
+WITHOUT_OPERATOR = ("rgb", "ir", "data", "decision")
+COMBINATIONS = [
+    (kind, operator)
+    for kind in KINDS
+    for operator in OPERATORS
+    if operator == "concat" or kind not in WITHOUT_OPERATOR
+]
+every_combination = pytest.mark.parametrize(("kind", "operator"), COMBINATIONS)
 
 
 @every_combination
@@ -101,10 +123,64 @@ def test_sizes_grow() -> None:
     assert len(set(counts)) == len(SCALES)
 
 
-def test_blank_infrared_changes_what_a_fused_detector_sees() -> None:
-    detector = make("mid")
-    rgb = torch.rand(2, 3, SIZE, SIZE)
+@pytest.mark.parametrize(
+    ("kind", "operator"), [pair for pair in COMBINATIONS if pair[0] not in ("rgb", "ir")]
+)
+def test_fused_detector_sees_both_images(kind: str, operator: str) -> None:
+    detector = settled(make(kind, operator))
+    rgb, ir = torch.rand(2, 3, SIZE, SIZE), torch.rand(2, 1, SIZE, SIZE)
     with torch.no_grad():
-        lit = detector(rgb, torch.rand(2, 1, SIZE, SIZE)).class_logits
-        blank = detector(rgb, torch.zeros(2, 1, SIZE, SIZE)).class_logits
-    assert not torch.equal(lit, blank)
+        lit = detector(rgb, ir).class_logits
+        assert not torch.equal(lit, detector(rgb, torch.zeros_like(ir)).class_logits)
+        assert not torch.equal(lit, detector(torch.zeros_like(rgb), ir).class_logits)
+
+
+@pytest.mark.parametrize("kind", ["rgb", "ir"])
+def test_single_detector_sees_one_image(kind: str) -> None:
+    detector = settled(make(kind))
+    rgb, ir = torch.rand(2, 3, SIZE, SIZE), torch.rand(2, 1, SIZE, SIZE)
+    with torch.no_grad():
+        own = detector(rgb, ir).class_logits
+        no_rgb = detector(torch.zeros_like(rgb), ir).class_logits
+        no_ir = detector(rgb, torch.zeros_like(ir)).class_logits
+    assert torch.equal(own, no_ir) == (kind == "rgb")
+    assert torch.equal(own, no_rgb) == (kind == "ir")
+
+
+@every_combination
+def test_a_pair_is_judged_by_itself_on_a_canvas_of_any_shape(kind: str, operator: str) -> None:
+    detector = settled(make(kind, operator))
+    rgb, ir = torch.rand(3, 3, 64, 160), torch.rand(3, 1, 64, 160)
+    with torch.no_grad():
+        together = detector(rgb, ir).class_logits
+        alone = detector(rgb[1:2], ir[1:2]).class_logits
+    assert together.std() > 1e-3
+    assert together.shape[1] == 64 * 160 * (1 / 8**2 + 1 / 16**2 + 1 / 32**2)
+    assert (together[1:2] - alone).abs().max() < 0.02 * together.std()
+
+
+@pytest.mark.parametrize("backbone", BACKBONES.names())
+@pytest.mark.parametrize("kind", ["mid", "mid-p3", "easy", "data", "ir"])
+def test_every_backbone_is_cut_where_the_kind_wants_it(kind: str, backbone: str) -> None:
+    torch.manual_seed(0)
+    detector = build_detector(DetectorSpec(kind, "concat", backbone, "n", 1.0, NUM_CLASSES))
+    assert trained_once(detector, batch(boxes=1)).isfinite()
+    unused = [name for name, value in detector.named_parameters() if value.grad is None]
+    assert unused == []
+    raw = detector(torch.rand(2, 3, SIZE, 96), torch.rand(2, 1, SIZE, 96))
+    assert raw.class_logits.shape[1] == 8 * 12 + 4 * 6 + 2 * 3
+
+
+def test_shared_backbone_has_one_set_of_weights_and_two_of_statistics() -> None:
+    detector, single = make("easy"), make("rgb")
+    convolutions = {
+        name: sum(value.numel() for value in part["backbone"].parameters() if value.dim() == 4)
+        for name, part in (("easy", detector.parts()), ("rgb", single.parts()))
+    }
+    own_entry = sum(
+        value.numel() for value in detector.backbone.enter_ir.parameters() if value.dim() == 4
+    )
+    assert convolutions["easy"] == convolutions["rgb"] + own_entry
+    detector(torch.zeros(2, 3, SIZE, SIZE), torch.rand(2, 1, SIZE, SIZE))
+    norm = next(m for m in detector.backbone.steps.modules() if isinstance(m, StreamNorms))
+    assert not torch.equal(norm.visible.running_mean, norm.infrared.running_mean)
