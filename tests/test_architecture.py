@@ -23,6 +23,7 @@ LAYERS = (
         "inference",
         "given_pairs",
         "dry_run",
+        "lr_find",
         "artifacts",
         "resuming",
         "export",

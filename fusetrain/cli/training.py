@@ -21,9 +21,12 @@ from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks, require_data
 
 if TYPE_CHECKING:
+    from fusetrain.build import TrainingData
     from fusetrain.checks.audit import AuditReport
     from fusetrain.checks.findings import Finding
     from fusetrain.data.spec import DataSpec
+
+MAX_RANGE_ROWS = 16
 
 
 def train(
@@ -38,6 +41,9 @@ def train(
     name: Annotated[str | None, typer.Option("--name", help="Name of the run folder.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Build all, run one batch, print the plan, stop.")
+    ] = False,
+    lr_find: Annotated[
+        bool, typer.Option("--lr-find", help="Suggest lr0 by a short range test, and stop.")
     ] = False,
     allow: Annotated[
         list[str] | None,
@@ -61,6 +67,9 @@ def train(
     report = _audited(spec, settings.train.imgsz, allowed=allow or ())
     _print_remarks(report)
     splits = build.open_data(settings, scans=report.scans)
+    if lr_find:
+        _print_suggestion(settings, splits)
+        return
     if dry_run:
         from fusetrain.dry_run import measure_plan
 
@@ -137,6 +146,28 @@ def _print_remarks(report: AuditReport) -> None:
 
 def _print_plan(rows: Sequence[tuple[str, str]]) -> None:
     stdout_console().print(table(("what", "as planned"), rows))
+
+
+def _print_suggestion(settings: Config, splits: TrainingData) -> None:
+    """Run the range test; print some of what it saw, its picture and the rate it suggests."""
+    from fusetrain.lr_find import find_rate
+
+    with progress("learning-rate range test") as advance:
+        found, picture = find_rate(settings, splits, progress=advance)
+    every = max(1, len(found.rates) // MAX_RANGE_ROWS)
+    rows = [
+        (f"{rate:.1e}", f"{loss:.3f}", "<- steepest fall" if rate == found.suggested else "")
+        for place, (rate, loss) in enumerate(zip(found.rates, found.smoothed, strict=True))
+        if place % every == 0 or rate == found.suggested
+    ]
+    stdout_console().print(table(("rate", "smoothed loss", ""), rows, right=("smoothed loss",)))
+    suggestion = (
+        "the loss does not fall clearly at any rate: look at data and labels first"
+        if found.suggested is None
+        else f"suggestion: --set optim.lr0={found.suggested:.1e}"
+    )
+    stdout_console().print(suggestion, markup=False)
+    stderr_console().print(f"picture: {visible(picture)}", markup=False, soft_wrap=True)
 
 
 def _print_end(run: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import fusetrain
 from fusetrain.cli.app import run
@@ -175,6 +176,21 @@ def test_accepted_finding_does_not_stop_the_plan(home: Path, capsys: Capture) ->
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is there")
+def test_range_test_suggests_a_rate_and_leaves_a_picture_alone(home: Path, capsys: Capture) -> None:
+    before = snapshot(home)
+    assert run(["train", "--config", "train.yaml", "--lr-find"]) == 0
+    out, err = capsys.readouterr()
+    assert "smoothed loss" in out
+    assert "suggestion: --set optim.lr0=" in out
+    assert "picture: " in err
+    new = set(snapshot(home)) - set(before)
+    assert {Path(name).name for name in new} <= {"runs", "lr_find.png"}
+    after = snapshot(home)
+    assert all(after[name] == state for name, state in before.items() if not name.endswith("runs"))
+    with Image.open(home / "runs" / "lr_find.png") as picture:
+        assert picture.width > 500
+
+
 def test_absent_device_exits_6(refused: Callable[..., str]) -> None:
     text = refused("train", "--config", "train.yaml", "--set", "train.device=cuda", code=6)
     assert "train.device=cpu" in text
