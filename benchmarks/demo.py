@@ -13,21 +13,22 @@ from __future__ import annotations
 
 import argparse
 
-from measuring.trainings import add_arguments, compare, work_folder
+from measuring.trainings import add_arguments, add_kinds, compare_kinds, work_folder
 
 from fusetrain.data.demo import write_demo
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    add_arguments(parser, kinds=("mid", "rgb", "ir"))
+    add_arguments(parser)
+    add_kinds(parser, "mid", "rgb", "ir")
     parser.add_argument("--pairs", type=int, default=240, help="train and val together")
     args = parser.parse_args()
     with work_folder(args.keep) as folder:
         data = folder / "demo"
         summary = write_demo(data, num_pairs=args.pairs)
         print(f"demo: {summary}; seeds {args.seeds}\n", flush=True)
-        compare(data / "train.yaml", data / "data.yaml", args=args, folder=folder)
+        compare_kinds(data / "train.yaml", data / "data.yaml", args=args, folder=folder)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from measuring.trainings import HEADER, add_arguments, compare, work_folder
+from measuring.trainings import HEADER, add_arguments, add_kinds, compare_kinds, work_folder
 
 CONFIG = Path(__file__).parents[1] / "configs" / "roadscene.yaml"
 
@@ -34,7 +34,8 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, required=True, metavar="DATA", help="data YAML or data-set folder"
     )
-    add_arguments(parser, kinds=("mid", "ir", "rgb"))
+    add_arguments(parser)
+    add_kinds(parser, "mid", "ir", "rgb")
     parser.add_argument(
         "--peer",
         action="append",
@@ -46,7 +47,7 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=CONFIG)
     args = parser.parse_args()
     with work_folder(args.keep) as folder:
-        compare(args.config, args.data, args=args, folder=folder, peers=args.peer)
+        compare_kinds(args.config, args.data, args=args, folder=folder, peers=args.peer)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Train fusion and its single modalities alike, as real processes of the command line.
+"""Train variants of one config alike, as real processes of the command line.
 
-One training a kind and seed; scores are read from each run's results.csv, so what is compared is
-what a user would see. The scripts beside this folder say which data and which config.
+One training a variant and seed; scores are read from each run's results.csv, so what is compared is
+what a user would see. The scripts beside this folder say which data, config and variants.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from fusetrain.session import detector_spec
 
 SINGLE_KINDS = ("rgb", "ir")
 STRIDE = 32
-HEADER = ("kind", "params M", "GFLOPs/pair", "mAP50", "mAP50-95", "best epoch", "seconds")
+HEADER = ("variant", "params M", "GFLOPs/pair", "mAP50", "mAP50-95", "best epoch", "seconds")
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,15 @@ class Training:
     Attributes:
         config: Training config.
         data: Data YAML or data-set folder.
-        kind: Value of ``model.fusion``.
+        variant: What this one is called.
         seed: Value of ``train.seed``.
-        sets: Further ``key=value`` settings.
+        sets: Its ``key=value`` settings but for the seed.
         folder: Where the run folder and its log are written.
     """
 
     config: Path
     data: Path
-    kind: str
+    variant: str
     seed: int
     sets: tuple[str, ...]
     folder: Path
@@ -57,7 +57,7 @@ class Training:
     @property
     def name(self) -> str:
         """Return the name of the run folder."""
-        return f"{self.kind}-seed{self.seed}"
+        return f"{self.variant}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -65,23 +65,22 @@ class Result:
     """What one training reached on the validation split.
 
     Attributes:
-        kind: Value of ``model.fusion``.
+        variant: That of the training.
         best_epoch: Epoch of the highest mAP50-95, from 1; the earlier one at a tie.
         map50: mAP50 of that epoch.
         map50_95: mAP50-95 of that epoch.
         seconds: Of training, validation included.
     """
 
-    kind: str
+    variant: str
     best_epoch: int
     map50: float
     map50_95: float
     seconds: float
 
 
-def add_arguments(parser: argparse.ArgumentParser, *, kinds: Sequence[str]) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that all comparisons share."""
-    parser.add_argument("--kinds", nargs="+", default=list(kinds), help="values of model.fusion")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="instead of those of the config")
     parser.add_argument("--imgsz", type=int, help="px, instead of that of the config")
@@ -92,6 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser, *, kinds: Sequence[str]) -> N
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="new folder for the runs")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
+
+
+def add_kinds(parser: argparse.ArgumentParser, *kinds: str) -> None:
+    """Add the option that says which kinds are compared."""
+    parser.add_argument("--kinds", nargs="+", default=list(kinds), help="values of model.fusion")
 
 
 @contextmanager
@@ -131,12 +135,7 @@ def run_all(trainings: Sequence[Training], *, jobs: int) -> list[Result]:
 
 def _run(training: Training) -> Result:
     """Run one training in a process of its own."""
-    sets = (
-        *training.sets,
-        f"model.fusion={training.kind}",
-        f"train.seed={training.seed}",
-        f"run.project={training.folder}",
-    )
+    sets = (*training.sets, f"train.seed={training.seed}", f"run.project={training.folder}")
     command = [sys.executable, "-m", "fusetrain", "train", "--config", str(training.config)]
     command += ["--data", str(training.data), "--name", training.name]
     command += [word for item in sets for word in ("--set", item)]
@@ -148,7 +147,7 @@ def _run(training: Training) -> Result:
     if ended.returncode:
         tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-20:])
         raise SystemExit(f"{training.name} ended with exit code {ended.returncode}:\n{tail}")
-    result = read_result(training.folder / training.name / "results.csv", kind=training.kind)
+    result = read_result(training.folder / training.name / "results.csv", training.variant)
     print(
         f"{training.name}: mAP50 {result.map50:.3f}, mAP50-95 {result.map50_95:.3f} "
         f"in epoch {result.best_epoch}, {result.seconds:.0f} s",
@@ -157,14 +156,14 @@ def _run(training: Training) -> Result:
     return result
 
 
-def read_result(path: Path, *, kind: str) -> Result:
+def read_result(path: Path, variant: str) -> Result:
     """Return the best validated epoch of a results.csv."""
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     validated = [row for row in rows if row["metrics/mAP50-95(B)"]]
     best = max(validated, key=lambda row: float(row["metrics/mAP50-95(B)"]))
     return Result(
-        kind=kind,
+        variant=variant,
         best_epoch=int(best["epoch"]),
         map50=float(best["metrics/mAP50(B)"]),
         map50_95=float(best["metrics/mAP50-95(B)"]),
@@ -177,8 +176,7 @@ def cost_of(training: Training) -> tuple[float, float]:
 
     A multiplication and the addition after it count as two, on a square canvas of `train.imgsz`.
     """
-    sets = (*training.sets, f"model.fusion={training.kind}")
-    config = load_config(training.config, sets).config
+    config = load_config(training.config, training.sets).config
     spec = detector_spec(config, len(load_spec(training.data).class_names))
     detector = build_detector(spec).eval()
     side = -(-config.train.imgsz // STRIDE) * STRIDE
@@ -189,14 +187,14 @@ def cost_of(training: Training) -> tuple[float, float]:
 
 
 def result_rows(trainings: Sequence[Training], results: Sequence[Result]) -> list[list[str]]:
-    """Return one row a kind: mean over its seeds, with the deviation where there are several."""
+    """Return one row a variant: mean over its seeds, with the deviation where there are several."""
     rows = []
-    for kind in dict.fromkeys(result.kind for result in results):
-        params, gflops = cost_of(next(item for item in trainings if item.kind == kind))
-        mine = [result for result in results if result.kind == kind]
+    for variant in dict.fromkeys(result.variant for result in results):
+        params, gflops = cost_of(next(item for item in trainings if item.variant == variant))
+        mine = [result for result in results if result.variant == variant]
         rows.append(
             [
-                kind,
+                variant,
                 f"{params:.2f}",
                 f"{gflops:.2f}",
                 mean_text([result.map50 for result in mine]),
@@ -213,7 +211,7 @@ def gain_lines(results: Sequence[Result]) -> list[str]:
 
     The best single modality is that of the higher mean score, for each of the two scores.
     """
-    kinds = dict.fromkeys(result.kind for result in results)
+    kinds = dict.fromkeys(result.variant for result in results)
     singles = [kind for kind in kinds if kind in SINGLE_KINDS]
     lines = []
     for kind in kinds:
@@ -222,7 +220,7 @@ def gain_lines(results: Sequence[Result]) -> list[str]:
         parts = []
         for title, field in (("mAP50", "map50"), ("mAP50-95", "map50_95")):
             scores = {
-                name: [getattr(result, field) for result in results if result.kind == name]
+                name: [getattr(result, field) for result in results if result.variant == name]
                 for name in (kind, *singles)
             }
             best = max(singles, key=lambda name: statistics.fmean(scores[name]))
@@ -232,23 +230,28 @@ def gain_lines(results: Sequence[Result]) -> list[str]:
     return lines
 
 
-def compare(
-    config: Path, data: Path, *, args: argparse.Namespace, folder: Path, peers: Sequence[Row] = ()
-) -> None:
-    """Train every kind with every seed on one budget and print the table and the gain.
+def trained(
+    config: Path,
+    data: Path,
+    variants: Mapping[str, Sequence[str]],
+    *,
+    args: argparse.Namespace,
+    folder: Path,
+) -> tuple[list[list[str]], list[Result]]:
+    """Train every variant with every seed on one budget; return rows for a table, and results.
 
     Args:
         config: Training config.
         data: Data YAML or data-set folder.
+        variants: What a variant is called to its own ``key=value`` settings.
         args: The options of `add_arguments`.
         folder: Where run folders and logs are written.
-        peers: Further rows for the table.
     """
     sets = settings_of(args)
     trainings = [
-        Training(config, data, kind, seed, sets, folder)
+        Training(config, data, variant, seed, (*sets, *own), folder)
         for seed in args.seeds
-        for kind in args.kinds
+        for variant, own in variants.items()
     ]
     try:  # a wrong setting is told before hours are spent
         for training in trainings:
@@ -256,8 +259,24 @@ def compare(
     except FusetrainError as error:
         raise SystemExit(str(error)) from None
     results = run_all(trainings, jobs=args.jobs)
-    rows = [*result_rows(trainings, results), *peers]
-    print(table_text(HEADER, rows, markdown=args.markdown))
+    return result_rows(trainings, results), results
+
+
+def compare_kinds(
+    config: Path, data: Path, *, args: argparse.Namespace, folder: Path, peers: Sequence[Row] = ()
+) -> None:
+    """Train the kinds of ``args.kinds`` and print the table and what fusion gains.
+
+    Args:
+        config: Training config.
+        data: Data YAML or data-set folder.
+        args: The options of `add_arguments` and `add_kinds`.
+        folder: Where run folders and logs are written.
+        peers: Further rows for the table.
+    """
+    variants = {kind: (f"model.fusion={kind}",) for kind in args.kinds}
+    rows, results = trained(config, data, variants, args=args, folder=folder)
+    print(table_text(HEADER, [*rows, *peers], markdown=args.markdown))
     print()
     for line in gain_lines(results):
         print(line)

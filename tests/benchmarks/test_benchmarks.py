@@ -85,8 +85,8 @@ def test_the_best_epoch_is_the_earlier_one_at_a_tie(module: ModuleType, tmp_path
         "epoch,time,metrics/mAP50(B),metrics/mAP50-95(B)\n"
         "1,10,0.5,0.2\n2,20,,\n3,30,0.6,0.3\n4,40,0.9,0.3\n5,50,0.7,0.1\n"
     )
-    expected = module.Result(kind="mid", best_epoch=3, map50=0.6, map50_95=0.3, seconds=50)
-    assert module.read_result(path, kind="mid") == expected
+    expected = module.Result(variant="mid", best_epoch=3, map50=0.6, map50_95=0.3, seconds=50)
+    assert module.read_result(path, "mid") == expected
 
 
 def test_the_gain_is_over_the_best_single_modality_of_each_score(module: ModuleType) -> None:
