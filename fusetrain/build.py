@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusetrain.config.schema import PARTS, Config
@@ -144,6 +145,8 @@ def resolved(config: Config, machine: Machine) -> Config:
     for group, updates in chosen.items():
         values[group] |= updates
     values["data"] = str(require_data(config).absolute())
+    if config.model.weights is not None:
+        values["model"]["weights"] = str(Path(config.model.weights).absolute())
     return Config.model_validate(values)
 
 

@@ -46,7 +46,7 @@ def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
         ("batch", f"{build.batch_size(config)} x {train.accumulate} accumulated"),
         ("steps", f"{plan.steps_per_epoch} an epoch, {plan.total_steps} in all"),
         ("schedule", f"{config.schedule.name}, lr0 {plan.lr0:g}, warmup {plan.warmup_steps} steps"),
-        *(("note", note) for note in plan.notes),
+        *(("note", note) for note in (*session.notes, *plan.notes)),
         ("last rate", f"{plan.lr0 * plan.factor(plan.total_steps - 1):g}"),
         ("first step", f"{seconds:.1f} s (later ones are faster)"),
         ("memory", f"{_peak_mib():.0f} MiB at the peak"),

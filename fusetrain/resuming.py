@@ -89,7 +89,7 @@ def resume(
                 f"steps an epoch: {steps} now, {old_steps} before; epoch {state.epoch + 1} of the "
                 "run starts anew"
             )
-        session = assemble(config, data, machine)
+        session = assemble(config, data, machine, is_fresh=False)
         restore(content, session.detector, session.runner)
         if state.stopped_early or state.epoch >= config.train.epochs:
             reporter.on_note(
@@ -110,7 +110,9 @@ def _config_of(context: Mapping[str, Any], file: Path) -> Config:
 def _placed(wanted: LoadedConfig, machine: Machine) -> Config:
     """Return the wanted config with its choices written out and its data path from here."""
     data = None if wanted.data_path is None else str(wanted.data_path)
-    return build.resolved(wanted.config.model_copy(update={"data": data}), machine)
+    weights = None if wanted.weights_path is None else str(wanted.weights_path)
+    model = wanted.config.model.model_copy(update={"weights": weights})
+    return build.resolved(wanted.config.model_copy(update={"data": data, "model": model}), machine)
 
 
 def _continued(wanted: Config, trained: Config, *, state: TrainState) -> Config:

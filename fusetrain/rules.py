@@ -15,15 +15,13 @@ from fusetrain.config.schema import Config
 from fusetrain.detector import BACKBONES
 from fusetrain.detector.fusion import KINDS, OPERATORS
 from fusetrain.engine import OPTIMIZERS
-from fusetrain.errors import ConfigError
+from fusetrain.errors import ConfigError, RunError
 from fusetrain.results.run_dir import LATEST
 from fusetrain.schedule.options import KeyProblem, curve_problems
 
 # What this version does not carry out, with the values that need nothing carried out. To pass over
 # one of them would train something else than was asked for.
 NOT_BUILT: Mapping[tuple[str, str], tuple[Any, ...]] = {
-    ("model", "weights"): (None,),
-    ("model", "partial"): (False,),
     ("model", "base"): ("auto",),
     ("train", "devices"): (None, 1),
     ("train", "cache"): ("none", "ram"),
@@ -74,6 +72,20 @@ def require_data(config: Config) -> Path:
             "the config names no data set", expected="`data: PATH`", remedy="or give --data PATH"
         )
     return Path(config.data)
+
+
+def require_weights(config: Config) -> None:
+    """Check that the weights to start from are there, before anything is read.
+
+    Raises:
+        RunError: They are not.
+    """
+    weights = config.model.weights
+    if weights is not None and not Path(weights).exists():
+        raise RunError(
+            f"no weights at {weights}",
+            expected="`model.weights`: a run folder, its weights, or a state_dict of torchvision",
+        )
 
 
 def _is_folder_name(name: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -17,6 +18,7 @@ from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.detector.kinds import DetectorSpec, build_detector
+from fusetrain.detector.transfer import LEAST_BACKBONE_SHARE, fill
 from fusetrain.engine import machine as machines
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.ema import WeightAverage
@@ -26,8 +28,8 @@ from fusetrain.engine.optim import build_optimizer
 from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.step import StepRunner
 from fusetrain.engine.trainer import Limits, Reporter, Trainer
-from fusetrain.engine.weights import WeightsInfo, load_detector
-from fusetrain.errors import ConfigError
+from fusetrain.engine.weights import WeightsInfo, load_detector, load_source
+from fusetrain.errors import ConfigError, RunError
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import SchedulePlan
@@ -46,6 +48,7 @@ class Session:
         detector: The detector, not wrapped.
         runner: Runs its steps.
         info: What is stored with its weights.
+        notes: What a user should know about how it was put together.
     """
 
     config: Config
@@ -55,6 +58,7 @@ class Session:
     detector: FusionDetector
     runner: StepRunner
     info: WeightsInfo
+    notes: tuple[str, ...] = ()
 
 
 def choose_machine(config: Config) -> Machine:
@@ -81,12 +85,25 @@ def choose_machine(config: Config) -> Machine:
     )
 
 
-def assemble(config: Config, data: TrainingData, machine: Machine) -> Session:
-    """Put detector, optimizer and average together, freshly initialised from the seed."""
+def assemble(
+    config: Config, data: TrainingData, machine: Machine, *, is_fresh: bool = True
+) -> Session:
+    """Put detector, optimizer and average together, initialised from the seed and given weights.
+
+    Args:
+        config: The settings.
+        data: The splits.
+        machine: How the machine is used.
+        is_fresh: False where a checkpoint will bring all weights.
+
+    Raises:
+        RunError: The weights to start from cannot be used, or fill too little of a backbone.
+    """
     spec = detector_spec(config, len(data.train.class_names))
     torch.manual_seed(config.train.seed)
-    detector = build_detector(spec).to(machine.device)
-    detector = detector.to(memory_format=machine.memory_format)
+    detector = build_detector(spec)
+    notes = [_filled(detector, config)] if is_fresh and config.model.weights else []
+    detector = detector.to(machine.device).to(memory_format=machine.memory_format)
     plan = build.plan_for_pairs(config, len(data.train))
     optimizer = build_optimizer(
         config.optim.name,
@@ -105,7 +122,26 @@ def assemble(config: Config, data: TrainingData, machine: Machine) -> Session:
         clip_norm=config.train.clip_norm,
     )
     info = WeightsInfo(spec, data.train.class_names, config.train.imgsz, data.window)
-    return Session(config, data, machine, plan, detector, runner, info)
+    return Session(config, data, machine, plan, detector, runner, info, tuple(notes))
+
+
+def _filled(detector: FusionDetector, config: Config) -> str:
+    """Fill a fresh detector with the weights that a config names; return what was filled.
+
+    Raises:
+        RunError: They cannot be used, or fill too little and `model.partial` does not allow that.
+    """
+    path = Path(str(config.model.weights))
+    tensors, source = load_source(path)
+    coverage = fill(detector, tensors, source=source)
+    if coverage.is_partial and not config.model.partial:
+        raise RunError(
+            f"{path} fills too little: {coverage}",
+            expected=f"at least {LEAST_BACKBONE_SHARE:.0%} of each backbone",
+            remedy="choose `model.backbone` and `model.size` as the weights have them, or accept "
+            "it with --set model.partial=true",
+        )
+    return f"weights from {path}: {coverage}"
 
 
 def detector_spec(config: Config, num_classes: int) -> DetectorSpec:

@@ -20,8 +20,6 @@ def test_defaults_obey_all_rules() -> None:
 @pytest.mark.parametrize(
     ("group", "key", "value"),
     [
-        ("model", "weights", "coco.pt"),
-        ("model", "partial", True),
         ("model", "base", "rgb"),
         ("train", "devices", 2),
         ("train", "devices", [0, 1]),

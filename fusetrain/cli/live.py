@@ -48,6 +48,7 @@ class ConsoleReporter(RunReporter):
             f"pairs: {len(session.data.train)} train, {len(session.data.val)} val, "
             f"{session.plan.steps_per_epoch} steps an epoch, "
             f"{session.plan.total_steps} in all",
+            *session.notes,
             *(f"schedule: {note}" for note in session.plan.notes),
         ]
         is_going_on = state.epoch < self._epochs and not state.stopped_early

@@ -18,7 +18,7 @@ from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.errors import DataError, Problem
 from fusetrain.results.run_dir import RunDir
-from fusetrain.rules import config_checks, require_data
+from fusetrain.rules import config_checks, require_data, require_weights
 
 if TYPE_CHECKING:
     from fusetrain.build import TrainingData
@@ -56,6 +56,7 @@ def train(
     """
     settings = _settings(config, sets or (), data=data, name=name)
     require_data(settings)
+    require_weights(settings)
     from fusetrain import build
 
     spec = build.open_spec(settings)
@@ -107,7 +108,11 @@ def _settings(path: Path, sets: Sequence[str], *, data: Path | None, name: str |
     extra = [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
     loaded = load_config(path, [*sets, *extra], checks=[config_checks])
     chosen = data or loaded.data_path
-    return loaded.config.model_copy(update={"data": str(chosen) if chosen else None})
+    weights = str(loaded.weights_path) if loaded.weights_path else None
+    model = loaded.config.model.model_copy(update={"weights": weights})
+    return loaded.config.model_copy(
+        update={"data": str(chosen) if chosen else None, "model": model}
+    )
 
 
 def _audited(spec: DataSpec, imgsz: int, *, allowed: Sequence[str]) -> AuditReport:

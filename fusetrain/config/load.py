@@ -59,12 +59,14 @@ class LoadedConfig:
         sources: Dotted key of every value to "default", "file:line" or "--set".
         data_path: The data set; relative to the file that names it, or to the working folder where
             ``--set`` does. None where no data set is named.
+        weights_path: Weights to start from, relative as above; None where none are named.
     """
 
     config: Config
     path: Path
     sources: Mapping[str, str]
     data_path: Path | None
+    weights_path: Path | None
 
 
 def load_config(
@@ -93,7 +95,9 @@ def load_config(
     config = Config.model_validate(layers.value, strict=True)
     sources = {dotted(keys): layers.source(keys) for keys in _leaves(config.model_dump())}
     data_path = layers.folder(("data",)) / config.data if config.data is not None else None
-    return LoadedConfig(config, path, sources, data_path)
+    weights = config.model.weights
+    weights_path = layers.folder(("model", "weights")) / weights if weights is not None else None
+    return LoadedConfig(config, path, sources, data_path, weights_path)
 
 
 def effective_yaml(config: Config) -> str:

@@ -8,7 +8,7 @@ that says ``sees_image = True`` looks, too.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,10 @@ from fusetrain.detector.backbone import Pyramid
 from fusetrain.sample import RawPredictions
 
 Levels = Sequence[Tensor]
+Place = tuple[str, str, str]
+"""A stream, the name of a tensor in a plain pyramid, and its name in the module itself."""
+
+STREAMS = ("backbone", "backbone_ir")
 
 
 class OneStream(nn.Module):
@@ -120,6 +124,7 @@ class CutPyramid(nn.Module):
         self.steps = pyramid.steps
         self.outlets = pyramid.outlets
         self.steps_before = steps_before
+        self.published_names = getattr(pyramid, "published_names", {})
 
     def before(self, image: Tensor) -> Tensor:
         """Return the map at the cut of a (B, C, H, W) image in [0, 1]."""
@@ -135,6 +140,34 @@ class CutPyramid(nn.Module):
             maps.append(step(maps[-1]))
         return [outlet(level) for outlet, level in zip(self.outlets, maps[-3:], strict=True)]
 
+    def pyramid_names(self, part: str) -> Iterator[Place]:
+        """Yield where the tensors of a plain pyramid are, for the part that this module is."""
+        yield from ((part, name, name) for name in self.state_dict())
+
+
+class PyramidStart(nn.Module):
+    """The first steps of a pyramid: what a stream runs through until it is joined.
+
+    Args:
+        pyramid: The whole.
+        num_steps: Steps that are kept.
+    """
+
+    def __init__(self, pyramid: Pyramid, *, num_steps: int) -> None:
+        super().__init__()
+        self.steps = pyramid.steps[:num_steps]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the map behind the steps of a (B, C, H, W) image in [0, 1]."""
+        features = image
+        for step in self.steps:
+            features = step(features)
+        return features
+
+    def pyramid_names(self, part: str) -> Iterator[Place]:
+        """Yield where the tensors of a plain pyramid are, for the part that this module is."""
+        yield from ((part, name, name) for name in self.state_dict())
+
 
 class SharedPyramid(nn.Module):
     """One pyramid for both streams; its first step and all normalisation are each stream's own.
@@ -144,15 +177,16 @@ class SharedPyramid(nn.Module):
 
     Args:
         visible: The pyramid; its first step is that of RGB.
-        infrared: First step of IR, to the channels of the other.
+        infrared: A pyramid for IR, of which only the first step is taken.
     """
 
-    def __init__(self, visible: Pyramid, infrared: nn.Module) -> None:
+    def __init__(self, visible: Pyramid, infrared: Pyramid) -> None:
         super().__init__()
         self.enter = visible.steps[0]
-        self.enter_ir = infrared
+        self.enter_ir = infrared.steps[0]
         self.steps = visible.steps[1:]
         self.outlets = visible.outlets
+        self.published_names = getattr(visible, "published_names", {})
         _own_statistics(self.steps)
         _own_statistics(self.outlets)
 
@@ -166,6 +200,19 @@ class SharedPyramid(nn.Module):
             visible.append(rgb_level)
             infrared.append(ir_level)
         return visible, infrared
+
+    def pyramid_names(self, part: str) -> Iterator[Place]:
+        """Yield where the tensors of a plain pyramid are; what is shared belongs to RGB."""
+        for name in self.state_dict():
+            first, _, rest = name.partition(".")
+            if first in ("enter", "enter_ir"):
+                yield STREAMS[first == "enter_ir"], f"steps.0.{rest}", name
+                continue
+            number, _, rest = rest.partition(".")
+            canonical = f"{first}.{int(number) + (first == 'steps')}.{rest}"
+            is_ir = ".infrared." in canonical
+            plain = canonical.replace(".infrared.", ".").replace(".visible.", ".")
+            yield STREAMS[is_ir], plain, name
 
 
 class StreamNorms(nn.Module):

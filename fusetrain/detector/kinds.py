@@ -24,6 +24,7 @@ from fusetrain.detector.junctions import (
     OneStream,
     PixelFusion,
     PredictionFusion,
+    PyramidStart,
     SharedPyramid,
     Twins,
 )
@@ -99,7 +100,7 @@ def data(spec: DetectorSpec) -> FusionDetector:
 
 def early(spec: DetectorSpec) -> FusionDetector:
     """Two stems, joined at stride 4, one backbone from there on."""
-    stream, entry = _stream(spec, 3), _stream(spec, 1).steps[0]
+    stream, entry = _stream(spec, 3), PyramidStart(_stream(spec, 1), num_steps=1)
     fusion = MapFusion(_operator(spec)(stream.step_channels[0]))
     return _inside(spec, stream, entry, fusion=fusion, steps_before=1)
 
@@ -114,9 +115,9 @@ def mid(spec: DetectorSpec) -> FusionDetector:
 
 def mid_p3(spec: DetectorSpec) -> FusionDetector:
     """Two streams up to P3, joined there alone; one backbone makes P4 and P5 of what they are."""
-    stream, other = _stream(spec, 3), _stream(spec, 1)
+    stream, start = _stream(spec, 3), PyramidStart(_stream(spec, 1), num_steps=2)
     fusion = MapFusion(_operator(spec)(stream.step_channels[1]))
-    return _inside(spec, stream, nn.Sequential(*other.steps[:2]), fusion=fusion, steps_before=2)
+    return _inside(spec, stream, start, fusion=fusion, steps_before=2)
 
 
 def late(spec: DetectorSpec) -> FusionDetector:
@@ -147,10 +148,10 @@ def decision(spec: DetectorSpec) -> FusionDetector:
 
 def easy(spec: DetectorSpec) -> FusionDetector:
     """One backbone that both streams share, with stems and statistics of their own."""
-    stream, entry = _stream(spec, 3), _stream(spec, 1).steps[0]
+    stream = _stream(spec, 3)
     return FusionDetector(
         Junction.BEHIND_BACKBONES,
-        backbone=SharedPyramid(stream, entry),
+        backbone=SharedPyramid(stream, _stream(spec, 1)),
         backbone_ir=None,
         fusion=_levels(spec, stream),
         neck=PathAggregation(stream.channels, spec.scale),

@@ -7,9 +7,11 @@ training state, so that either can be validated, predicted with and exported.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -22,6 +24,8 @@ from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.engine.checkpoint import MAGIC, unpack
 from fusetrain.errors import ConfigError, RunError
 from fusetrain.results.run_dir import followed
+
+STATE_DICT_NESTS = ("state_dict", "model_state_dict", "model")
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,69 @@ def load_detector(path: Path) -> tuple[FusionDetector, WeightsInfo]:
     return detector, info
 
 
+def load_source(path: Path) -> tuple[dict[str, Tensor], FusionDetector | None]:
+    """Return the tensors to start a training from, and a detector of their shape without memory.
+
+    Args:
+        path: A run folder, weights of ours, or a plain state_dict (.pt, .pth, .safetensors), such
+            as torchvision publishes; for a plain one there is no detector.
+
+    Raises:
+        RunError: The file is damaged, or holds no tensors.
+    """
+    file = weights_file(path)
+    plain = _plain_tensors(file)
+    if plain is not None:
+        return plain, None
+    tensors, info = _read(file)
+    with torch.device("meta"):
+        return tensors, build_detector(info.detector)
+
+
+def _plain_tensors(file: Path) -> dict[str, Tensor] | None:
+    """Return the tensors of a file that describes no detector of ours; None where it does.
+
+    Raises:
+        RunError: The file holds no tensors.
+    """
+    try:
+        if _is_checkpoint(file):
+            return None
+        if file.suffix == ".safetensors":
+            with safe_open(file, framework="pt") as opened:
+                if "detector" in (opened.metadata() or {}):
+                    return None
+                content = {name: opened.get_tensor(name) for name in list(opened.keys())}
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # it warns of pickles that it then refuses
+                content = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, SafetensorError, ValueError, RuntimeError, UnpicklingError, EOFError) as error:
+        raise RunError(
+            f"{file} cannot be read as weights: {error}",
+            expected="weights of a fusetrain run, or a state_dict of tensors (.pt, .safetensors)",
+        ) from error
+    return _named_tensors(content, file)
+
+
+def _named_tensors(content: object, file: Path) -> dict[str, Tensor]:
+    """Return the tensors of a state_dict, or of one inside a checkpoint.
+
+    Raises:
+        RunError: There are none, or they are not finite.
+    """
+    for nest in STATE_DICT_NESTS:
+        if isinstance(content, dict) and isinstance(content.get(nest), dict):
+            content = content[nest]
+    found = content.items() if isinstance(content, dict) else ()
+    tensors = {str(name): value for name, value in found if isinstance(value, Tensor)}
+    if not tensors:
+        raise RunError(f"{file} holds no tensors by name", expected="a state_dict")
+    if any(value.is_floating_point() and not value.isfinite().all() for value in tensors.values()):
+        raise RunError(f"{file} holds values that are not finite")
+    return tensors
+
+
 def _shapes(spec: DetectorSpec, file: Path) -> dict[str, torch.Size]:
     """Return the shapes of a detector's tensors; none is allocated, and no local code is called.
 
@@ -126,11 +193,14 @@ def _shapes(spec: DetectorSpec, file: Path) -> dict[str, torch.Size]:
         raise RunError(f"{file}: its detector cannot be built here: {error}") from error
 
 
+def _is_checkpoint(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(len(MAGIC)) == MAGIC
+
+
 def _read(file: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
     try:
-        with file.open("rb") as opened:
-            is_checkpoint = opened.read(len(MAGIC)) == MAGIC
-        if is_checkpoint:
+        if _is_checkpoint(file):
             content = unpack(file.read_bytes(), str(file))
             info = WeightsInfo.from_json(content["context"]["weights"])
             return content["average"] or content["model"], info
