@@ -19,7 +19,7 @@ from fusetrain.data.loader import val_batches
 from fusetrain.data.spec import load_spec
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.engine.infer import Validation, detect, validate
-from fusetrain.engine.machine import Machine, choose_machine
+from fusetrain.engine.machine import Machine, default_machine
 from fusetrain.engine.weights import WeightsInfo, load_detector, weights_file
 from fusetrain.errors import DataError, ResourceError, RunError, UsageError
 from fusetrain.given_pairs import Pair, aspect_note, find_pairs, index_of, output_names
@@ -69,8 +69,7 @@ def validate_weights(
         RunError: The weights cannot be used, or no data set is known.
         DataError: The data set or split is missing, or of other classes.
     """
-    machine = _machine()
-    detector, info = _loaded(path, machine)
+    machine, detector, info = _loaded(path)
     spec = load_spec(data or _data_of_run(path))
     index = scan_split(spec, split).index
     if not len(index):
@@ -131,8 +130,7 @@ def predict(
     names = output_names([rgb_path for rgb_path, _ in pairs])
     _refuse_inputs(out, pairs)
     _refuse_foreign(out, names, suffixes=(".png", ".txt") if write_txt else (".png",))
-    machine = _machine()
-    detector, info = _loaded(path, machine)
+    machine, detector, info = _loaded(path)
     dataset = ValDataset(index_of(pairs, info.class_names), imgsz=info.imgsz, window=info.window)
     found = detect(
         detector,
@@ -201,23 +199,13 @@ def _counted(batches: Iterable[Batch], total: int, progress: Progress) -> Iterat
         progress(done, total)
 
 
-def _machine() -> Machine:
-    machine = choose_machine(
-        device="auto",
-        amp=False,
-        memory_format="auto",
-        threads=None,
-        workers=0,
-        deterministic=True,
-    )
+def _loaded(path: Path) -> tuple[Machine, FusionDetector, WeightsInfo]:
+    """Return how the machine is used, a detector on its device, and its description."""
+    machine = default_machine()
     machine.apply()
-    return machine
-
-
-def _loaded(path: Path, machine: Machine) -> tuple[FusionDetector, WeightsInfo]:
-    """Return a detector on its device, and its description."""
     detector, info = load_detector(path)
-    return detector.to(machine.device).to(memory_format=machine.memory_format), info
+    moved = detector.to(machine.device).to(memory_format=machine.memory_format)
+    return machine, moved, info
 
 
 def _data_of_run(path: Path) -> Path:

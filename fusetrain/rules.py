@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fusetrain.config.schema import Config
+from fusetrain.config.schema import Config, ModelSettings
 from fusetrain.detector import BACKBONES
-from fusetrain.detector.fusion import KINDS, OPERATORS
+from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
 from fusetrain.engine import OPTIMIZERS
 from fusetrain.errors import ConfigError, RunError
 from fusetrain.results.run_dir import LATEST
@@ -30,6 +30,7 @@ NOT_BUILT: Mapping[tuple[str, str], tuple[Any, ...]] = {
     ("train", "max_restarts"): (0,),
     ("run", "trackers"): ([],),
 }
+DEFAULT_OPERATOR = ModelSettings().operator
 
 
 def config_checks(config: Config) -> Iterator[KeyProblem]:
@@ -43,6 +44,10 @@ def config_checks(config: Config) -> Iterator[KeyProblem]:
     for keys, registry, name in named:
         if problem := registry.problem(name):
             yield (keys, problem)
+    operator = config.model.operator
+    if config.model.fusion in WITHOUT_OPERATOR and operator != DEFAULT_OPERATOR:
+        message = f"fusion {config.model.fusion!r} joins no feature maps and takes no operator"
+        yield (("model", "operator"), message)
     for below, message in curve_problems(config.schedule):
         yield (("schedule", *below), message)
     for (group, key), possible in NOT_BUILT.items():

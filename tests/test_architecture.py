@@ -24,6 +24,7 @@ LAYERS = (
         "given_pairs",
         "dry_run",
         "lr_find",
+        "catalogue",
         "artifacts",
         "resuming",
         "export",

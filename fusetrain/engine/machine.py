@@ -103,6 +103,18 @@ def choose_machine(
     )
 
 
+def default_machine() -> Machine:
+    """Return the choices for work outside of a training: float32, everything else by itself."""
+    return choose_machine(
+        device="auto",
+        amp=False,
+        memory_format="auto",
+        threads=None,
+        workers=0,
+        deterministic=True,
+    )
+
+
 def available_cores() -> int:
     """Return the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):

@@ -7,7 +7,7 @@ from fusetrain.config.schema import PARTS
 from fusetrain.detector import BACKBONES
 from fusetrain.detector.backbone import SCALES
 from fusetrain.detector.detector import FusionDetector
-from fusetrain.detector.fusion import KINDS, OPERATORS
+from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
 from fusetrain.detector.junctions import StreamNorms
 from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.loss.detection import DetectionLoss
@@ -59,7 +59,6 @@ def settled(detector: FusionDetector) -> FusionDetector:
 
 
 every_kind = pytest.mark.parametrize("kind", KINDS.names())
-WITHOUT_OPERATOR = ("rgb", "ir", "data", "decision")
 COMBINATIONS = [
     (kind, operator)
     for kind in KINDS

@@ -18,6 +18,9 @@ KINDS = Registry(
     group="fusetrain.fusions",
 )
 
+# Kinds in which no two feature maps are joined by an operator.
+WITHOUT_OPERATOR = ("rgb", "ir", "data", "decision")
+
 OPERATORS = Registry(
     "operator",
     {

@@ -58,7 +58,8 @@ class _Attend(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.heads = max(1, channels // HEAD_CHANNELS)
+        most = max(1, channels // HEAD_CHANNELS)
+        self.heads = next(heads for heads in range(most, 0, -1) if channels % heads == 0)
         self.norm = nn.LayerNorm(channels)
         self.norm_other = nn.LayerNorm(channels)
         self.query = nn.Linear(channels, channels)
