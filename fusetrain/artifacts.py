@@ -24,7 +24,8 @@ from fusetrain.results.album import Album
 from fusetrain.results.confusion import confusion_matrix
 from fusetrain.results.confusion_plot import save_confusion_figure
 from fusetrain.results.label_plot import LabelArrays, save_labels_figure
-from fusetrain.results.lr_plot import LrChart, LrLine, save_lr_figure
+from fusetrain.results.lr_chart import LrChart, LrLine
+from fusetrain.results.lr_plot import save_lr_figure
 from fusetrain.results.metrics import ScoredBoxes
 from fusetrain.results.pictures import DrawnBox
 from fusetrain.results.plots import save_pr_figure, save_results_figure
@@ -128,6 +129,7 @@ def lr_chart(plan: SchedulePlan, history: Sequence[Row], *, name: str) -> LrChar
     last = plan.total_steps - 1
     steps = {last * point // (MAX_PLAN_POINTS - 1) for point in range(MAX_PLAN_POINTS)}
     steps |= {min(last, plan.warmup_steps + offset) for offset in (0, 1)}
+    steps |= {start + offset for start in plan.restarts[:MAX_PLAN_POINTS] for offset in (-1, 0)}
     ordered = sorted(steps)
     main, *others = zip(*(plan.row(step) for step in ordered), strict=True)
     groups: dict[tuple[float, ...], list[str]] = {}
@@ -151,6 +153,7 @@ def lr_chart(plan: SchedulePlan, history: Sequence[Row], *, name: str) -> LrChar
         ],
         num_epochs=plan.epochs,
         warmup_epochs=plan.warmup_steps / plan.steps_per_epoch,
+        restarts=[step / plan.steps_per_epoch for step in plan.restarts],
     )
 
 

@@ -85,7 +85,8 @@ def open_data(
             raise DataError(f"the {split} split has no pair", where=str(spec.path))
     train = scans["train"].index
     if window is None:
-        window = thermal_window(spec.thermal, [train.ir_path(row) for row in range(len(train))])
+        paths = [train.ir_path(row) for row in range(len(train))]
+        window = thermal_window(spec.thermal, paths, storage=train.storage)
     return TrainingData(spec, train, scans["val"].index, window)
 
 

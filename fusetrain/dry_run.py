@@ -12,9 +12,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from fusetrain import batches, build
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
+from fusetrain.data.disk_build import cache_bytes, default_folder
 from fusetrain.engine.machine import describe
 from fusetrain.engine.step import images
 from fusetrain.sample import Batch
+from fusetrain.schedule.advice import Advice, advise
 from fusetrain.session import Session, assemble, choose_machine
 
 
@@ -28,7 +30,9 @@ def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
     machine.apply()
     config = build.resolved(config, machine)
     session = assemble(config, data, machine)
-    source = batches.BatchSource(config, data, machine)
+    # One batch does not need a cache file; what it would take is a row of the plan.
+    bare = config.model_copy(update={"train": config.train.model_copy(update={"cache": "none"})})
+    source = batches.BatchSource(bare, data, machine)
     batch = next(source.train(0, 0))
     flops = _flops(session, batch)
     started = time.perf_counter()
@@ -43,14 +47,37 @@ def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
         ("detector", f"{config.model.fusion}, size {config.model.size}"),
         ("parameters", f"{params / 1e6:.2f} M"),
         ("forward", f"{flops / 1e9:.2f} GFLOPs a pair at {train.imgsz} px"),
+        *_disk_cache(config, source),
         ("batch", f"{build.batch_size(config)} x {train.accumulate} accumulated"),
         ("steps", f"{plan.steps_per_epoch} an epoch, {plan.total_steps} in all"),
         ("schedule", f"{config.schedule.name}, lr0 {plan.lr0:g}, warmup {plan.warmup_steps} steps"),
         *(("note", note) for note in (*session.notes, *plan.notes)),
+        *(("advice", str(advice)) for advice in _advice(session)),
         ("last rate", f"{plan.lr0 * plan.factor(plan.total_steps - 1):g}"),
         ("first step", f"{seconds:.1f} s (later ones are faster)"),
         ("memory", f"{_peak_mib():.0f} MiB at the peak"),
     ]
+
+
+def _advice(session: Session) -> list[Advice]:
+    """Return what could be better about the schedule."""
+    config = session.config
+    return advise(
+        session.plan,
+        config.schedule,
+        num_pairs=len(session.data.train),
+        batch=build.batch_size(config) * config.train.accumulate,
+        optimizer=config.optim.name,
+        is_fine_tuning=config.model.weights is not None,
+    )
+
+
+def _disk_cache(config: Config, source: batches.BatchSource) -> list[tuple[str, str]]:
+    """Return the row that says what the cache files take, if there are to be any."""
+    if config.train.cache != "disk":
+        return []
+    size = sum(cache_bytes(data.reader) for data in (source.train_data, source.val_data))
+    return [("disk cache", f"{size / 1e9:.2f} GB in {default_folder()}")]
 
 
 def _flops(session: Session, batch: Batch) -> float:

@@ -27,6 +27,7 @@ from fusetrain.engine.machine import Machine
 from fusetrain.errors import ConfigError, DataError, Problem, RunError
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import require_data
+from fusetrain.schedule.following import rescaled
 from fusetrain.schedule.plan import replanned
 from fusetrain.session import assemble, choose_machine, fingerprint
 from fusetrain.training import RunReporter, held, run_session
@@ -84,6 +85,7 @@ def resume(
         steps, old_steps = _steps_per_epoch(config, data), context["steps_per_epoch"]
         if steps != old_steps:
             state = replace(state, batches=0, slot=state.epoch * steps, loss_sums=[0.0] * 4)
+            state.schedule = rescaled(state.schedule, steps / old_steps, slot=state.slot)
             config = _rescaled(config, steps / old_steps)
             reporter.on_note(
                 f"steps an epoch: {steps} now, {old_steps} before; epoch {state.epoch + 1} of the "

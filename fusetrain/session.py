@@ -194,7 +194,12 @@ def make_trainer(
     config = session.config
     return Trainer(
         session.runner,
-        Scheduler(session.plan, session.runner.optimizer, lr_scale=state.lr_scale),
+        Scheduler(
+            session.plan,
+            session.runner.optimizer,
+            lr_scale=state.lr_scale,
+            state=state.schedule,
+        ),
         batches=source.train,
         validate=source.validator(loss_of(config)),
         limits=limits_of(config, build.batches_per_epoch(config, len(session.data.train))),

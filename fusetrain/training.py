@@ -121,7 +121,13 @@ def run_session(
         stack.callback(keeper.close)
         stack.callback(reporter.on_end)
         reporter.on_start(session, run, state)
-        source = BatchSource(config, session.data, session.machine)
+        source = BatchSource(
+            config,
+            session.data,
+            session.machine,
+            note=reporter.on_note,
+            interrupted=lambda: bool(stop.signal_number),
+        )
         artifacts.write_start(run, source, session.data, warn=reporter.on_note)
         trainer = make_trainer(session, source, keeper, state, reporter=reporter, stop=stop)
         try:
@@ -152,7 +158,7 @@ def _train_and_finish(
         artifacts.write_end(
             run,
             source,
-            plan=session.plan,
+            plan=trainer.scheduler.plan,
             history=state.history,
             validation=validation,
             warn=reporter.on_note,

@@ -6,9 +6,10 @@ It reads files and counts pairs; what is made of the numbers stands in `lr_repor
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fusetrain.build import plan_from_config
 from fusetrain.config.load import load_config
@@ -17,6 +18,7 @@ from fusetrain.errors import FusetrainError, RunError
 from fusetrain.results.lr_table import LrTable, read_lr_table
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks
+from fusetrain.schedule.following import EVENT, Decision, merged
 from fusetrain.schedule.plan import SchedulePlan
 
 
@@ -45,6 +47,7 @@ class LoggedRun:
         table: Its learning rates.
         config: Its effective config; None for runs of other systems.
         batches_per_epoch: As its first start logged them; None where that is not known.
+        decisions: What its schedule decided, where it follows the run.
         events: Sentences about events that changed the learning rates.
     """
 
@@ -53,6 +56,7 @@ class LoggedRun:
     table: LrTable
     config: Config | None = None
     batches_per_epoch: int | None = None
+    decisions: tuple[Decision, ...] = ()
     events: tuple[str, ...] = ()
 
 
@@ -102,9 +106,15 @@ def open_run(path: Path) -> LoggedRun:
             )
         return LoggedRun(path.resolve().name, path, read_lr_table(path / "results.csv"))
     run = RunDir.open(path)
-    batches, events = _read_events(run.path / "events.jsonl")
+    events = _read_events(run.path / "events.jsonl")
     return LoggedRun(
-        run.path.name, run.path, read_lr_table(run.csv), _load(run.config), batches, events
+        run.path.name,
+        run.path,
+        read_lr_table(run.csv),
+        _load(run.config),
+        _batches_per_epoch(events),
+        _decisions(events),
+        _scale_sentences(events),
     )
 
 
@@ -114,9 +124,8 @@ def plan_of_run(run: LoggedRun) -> PlannedSchedule | None:
         return None
     try:
         steps = _steps_per_epoch(run, run.config)
-        return PlannedSchedule(
-            "lr0 as planned", run.config, plan_from_config(run.config, steps_per_epoch=steps)
-        )
+        plan = plan_from_config(run.config, steps_per_epoch=steps)
+        return PlannedSchedule("lr0 as planned", run.config, plan.decided(run.decisions))
     except FusetrainError:
         return None
 
@@ -140,24 +149,47 @@ def _steps_per_epoch(run: LoggedRun, config: Config) -> int | None:
     return None if batches is None else -(-batches // config.train.accumulate)
 
 
-def _read_events(path: Path) -> tuple[int | None, tuple[str, ...]]:
-    """Return the batches of an epoch as first logged, and what changed the learning rates.
-
-    A line that a killed run left unfinished is passed over.
-    """
-    batches, sentences = None, []
+def _read_events(path: Path) -> list[dict[str, Any]]:
+    """Return the events of a run; a line that a killed run left unfinished is passed over."""
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    events = []
     for line in text.splitlines():
         try:
             event = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if not isinstance(event, dict):
-            continue
-        count = event.get("batches_per_epoch")
-        if batches is None and isinstance(count, int) and count >= 1:
-            batches = count
+        if isinstance(event, dict):
+            events.append(event)
+    return events
+
+
+def _batches_per_epoch(events: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return the batches of an epoch as first logged."""
+    counts = (event.get("batches_per_epoch") for event in events)
+    return next((count for count in counts if isinstance(count, int) and count >= 1), None)
+
+
+def _decisions(events: Sequence[Mapping[str, Any]]) -> tuple[Decision, ...]:
+    """Return what the schedule decided.
+
+    A run that was killed may have decided about steps after the one it was resumed at; these
+    decisions were lost with it, and made anew.
+    """
+    kept: list[Decision] = []
+    for event in events:
+        slot = event.get("slot")
+        if event.get("event") == "start" and isinstance(slot, int):
+            kept = [decision for decision in kept if decision.step <= slot]
+        elif event.get("event") == EVENT and (decision := Decision.from_json(event)):
+            kept.append(decision)
+    return merged(kept)
+
+
+def _scale_sentences(events: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return a sentence for each event that scaled the learning rates."""
+    sentences = []
+    for event in events:
         if "lr_scale" in event:
             values = {key: value for key, value in event.items() if key not in ("time", "event")}
             sentences.append(f"event {event.get('event', '?')}: {json.dumps(values)}")
-    return batches, tuple(sentences)
+    return tuple(sentences)

@@ -14,14 +14,18 @@ from fusetrain.errors import UsageError
 
 if TYPE_CHECKING:
     from fusetrain.cli.lr_report import LrReport
-    from fusetrain.results.lr_plot import LrChart
+    from fusetrain.results.lr_chart import LrChart
 
 MAX_DRAWING_WIDTH = 120
 SUFFIXES = (".png", ".svg")
+CONFIG_SUFFIXES = (".yaml", ".yml")
 
 
 Runs = Annotated[
-    list[Path] | None, typer.Argument(metavar="RUN", help="Run folders or results.csv files.")
+    list[Path] | None,
+    typer.Argument(
+        metavar="RUN", help="Run folders or results.csv files; configs (.yaml) are drawn beside."
+    ),
 ]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="Config to plan.")
@@ -68,12 +72,16 @@ def plot_lr(
     Example: fusetrain plot-lr --config demo/train.yaml --csv lr.csv
     """
     from fusetrain.cli import lr_report
+    from fusetrain.cli.lr_charts import chart_of
     from fusetrain.results.lr_plot import save_lr_figure
 
-    _check_usage(config, runs or [], steps_per_epoch=steps_per_epoch, out=out, csv=csv)
-    report = lr_report.make_report(config, runs or [], steps_per_epoch=steps_per_epoch)
-    chart = lr_report.chart_of(report, with_loss=with_loss)
-    figure = out or _default_figure(config, report)
+    others = [path for path in runs or () if _is_config(path)]
+    runs = [path for path in runs or () if not _is_config(path)]
+    configs = [*([] if config is None else [config]), *others]
+    _check_usage(configs, runs, steps_per_epoch=steps_per_epoch, out=out, csv=csv)
+    report = lr_report.make_report(config, runs, others=others, steps_per_epoch=steps_per_epoch)
+    chart = chart_of(report.plans, report.runs, with_loss=with_loss)
+    figure = out or _default_figure(configs, report)
     save_lr_figure(chart, figure)
     if csv:
         lr_report.write_table(report, csv)
@@ -89,56 +97,61 @@ def plot_lr(
         raise error
 
 
+def _is_config(path: Path) -> bool:
+    return path.suffix.lower() in CONFIG_SUFFIXES and not path.is_dir()
+
+
 def _check_usage(
-    config: Path | None,
+    configs: Sequence[Path],
     runs: Sequence[Path],
     *,
     steps_per_epoch: int | None,
     out: Path | None,
     csv: Path | None,
 ) -> None:
-    if config is None and not runs:
+    if not configs and not runs:
         raise UsageError(
             "nothing to draw", expected="a run folder, or --config FILE, or both of them"
         )
-    if steps_per_epoch is not None and (config is None or steps_per_epoch < 1):
+    if steps_per_epoch is not None and (not configs or steps_per_epoch < 1):
         raise UsageError(
             f"--steps-per-epoch {steps_per_epoch}", expected="a whole number from 1, with --config"
         )
     if out is not None and out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--out {out}", expected="a file name that ends in .png or .svg")
-    if csv is not None and config is None and len(runs) > 1:
+    if csv is not None and len(configs or runs) > 1:
         raise UsageError("--csv writes one schedule", expected="a single run, or --config FILE")
 
 
-def _default_figure(config: Path | None, report: LrReport) -> Path:
+def _default_figure(configs: Sequence[Path], report: LrReport) -> Path:
     folders = [run.folder for run in report.runs]
     if len(folders) == 1 and folders[0] is not None:
         return folders[0] / "lr.png"
-    if config is not None:
-        return Path(f"{config.stem}_lr.png")
+    if len(configs) == 1:
+        return Path(f"{configs[0].stem}_lr.png")
     return Path(f"{report.runs[0].name}_lr.png" if len(folders) == 1 else "lr.png")
 
 
 def _print_report(report: LrReport, chart: LrChart, *, with_drawing: bool) -> None:
     """Print the drawing and the main numbers on stdout, remarks on stderr."""
     from fusetrain.cli.lr_report import summary_of
-    from fusetrain.results.lr_plot import draw_lr_text
+    from fusetrain.results.lr_text import draw_lr_text
 
     console = stdout_console()
     if with_drawing:
         is_unicode = (sys.stdout.encoding or "ascii").lower().replace("-", "") == "utf8"
         width = min(console.width, MAX_DRAWING_WIDTH)
         console.print(draw_lr_text(chart, width=width, is_unicode=is_unicode), no_wrap=True)
-    if report.planned:
-        numbers = summary_of(report.planned)
+    for planned in report.plans:
+        name = "" if len(report.plans) == 1 else f"{visible(planned.name)}: "
         console.print(
-            "{total_steps} steps, warmup {warmup_steps}: first {first:.4g}, peak {peak:.4g}, "
-            "last {last:.4g}".format(**numbers),
+            name
+            + "{total_steps} steps, warmup {warmup_steps}: first {first:.4g}, "
+            "peak {peak:.4g}, last {last:.4g}".format(**summary_of(planned)),
             markup=False,
         )
-        for note in report.planned.plan.notes:
-            _say(f"note: {note}")
+        for note in planned.plan.notes:
+            _say(f"note: {name}{note}")
     if report.departures is not None and not any(report.departures):
         who = "the run followed its" if len(report.runs) == 1 else "all runs followed the"
         console.print(f"{who} plan")

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from fusetrain.config.base import Settings as Settings
+from fusetrain.config.data_schema import DataSettings as DataSettings
 
 PARTS = ("backbone", "backbone_ir", "fusion", "neck", "head")
 Part = Literal["backbone", "backbone_ir", "fusion", "neck", "head"]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NonNegative = Annotated[float, Field(ge=0.0)]
-
-
-class Settings(BaseModel):
-    """Base of all groups: unknown keys are errors, numbers are finite, values are never mutated."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSettings(Settings):
@@ -141,6 +138,10 @@ class WarmupSettings(Settings):
     parts: dict[Part, dict[Literal["epochs", "steps"], NonNegative]] = Field(
         {}, description="Part to a length of its own."
     )
+    unit: Literal["step", "epoch"] = Field("step", description="How often the ramp moves.")
+    within_epoch: bool = Field(
+        False, description="At most one step less than an epoch, however long it is asked for."
+    )
 
     @model_validator(mode="after")
     def _one_length(self) -> WarmupSettings:
@@ -240,46 +241,3 @@ class Config(Settings):
     loss: LossSettings = LossSettings()
     augment: AugmentSettings = AugmentSettings()
     run: RunSettings = RunSettings()
-
-
-class DataSettings(Settings):
-    """What a data YAML says.
-
-    Attributes:
-        path: Root, relative to the YAML.
-        train: Folder, list of folders, or a .txt with one RGB path a line; same for val and test.
-        ir: RGB folder component to the IR component that replaces it.
-        labels: RGB folder component to the label component that replaces it.
-    """
-
-    path: str = "."
-    train: str | list[str] | None = None
-    val: str | list[str] | None = None
-    test: str | list[str] | None = None
-    ir: dict[str, str] = {"images": "imagesIR"}
-    labels: dict[str, str] = {"images": "labels"}
-    label_source: Literal["rgb", "ir", "union", "both"] = "rgb"
-    thermal: Literal["auto", "raw", "percentile"] | dict[Literal["range"], list[float]] = "auto"
-    names: list[str] | dict[int, str]
-
-    @model_validator(mode="after")
-    def _consistent(self) -> DataSettings:
-        names = self.names
-        if not names:
-            raise ValueError("names must not be empty")
-        if isinstance(names, dict) and sorted(names) != list(range(len(names))):
-            raise ValueError("names must count from 0 without a gap")
-        if len(set(self.class_names)) != len(names):
-            raise ValueError("names must differ from one another")
-        if isinstance(self.thermal, dict):
-            span = self.thermal["range"]
-            if len(span) != 2 or span[0] >= span[1]:
-                raise ValueError("thermal range must be [low, high] with low < high")
-        return self
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Return the class names in the order of their numbers."""
-        if isinstance(self.names, dict):
-            return tuple(self.names[number] for number in sorted(self.names))
-        return tuple(self.names)

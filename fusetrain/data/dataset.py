@@ -7,13 +7,13 @@ order of reading nor the cache change a pixel of it. Batches are made in `loader
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusetrain.data.cache import PairCache
+from fusetrain.data.cache import PairStore
 from fusetrain.data.image import RAW_WINDOW, ThermalWindow, read_header
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.photometric import (
@@ -33,6 +33,8 @@ from fusetrain.data.placement import (
 from fusetrain.data.reader import PairReader
 from fusetrain.data.transforms import (
     PADDING,
+    Filling,
+    Within,
     boxes_in_pixels,
     cut,
     letterbox,
@@ -40,7 +42,6 @@ from fusetrain.data.transforms import (
     move_boxes,
     paste,
     size_filling,
-    size_within,
     up_to_stride,
 )
 from fusetrain.sample import PairedSample
@@ -109,18 +110,15 @@ class TrainDataset:
         augmentation: Augmentation,
         window: ThermalWindow = RAW_WINDOW,
         seed: int = 0,
-        cache: PairCache | None = None,
+        cache: PairStore | None = None,
     ) -> None:
         self.index = index
         self.canvas = up_to_stride(imgsz)
         self.single_canvas_hw = _common_canvas(index, imgsz)
         self.augmentation = augmentation
         self.seed = seed
-        self._reader = PairReader(
-            index,
-            partial(size_within, long_side=stored_long_side(imgsz, augmentation.geometry.scale)),
-            window,
-            cache,
+        self.reader = train_reader(
+            index, imgsz=imgsz, scale=augmentation.geometry.scale, window=window, cache=cache
         )
 
     def __len__(self) -> int:
@@ -156,7 +154,7 @@ class TrainDataset:
         may_be_mosaic = compose and self.augmentation.mosaic > 0
         canvas_hw = (self.canvas, self.canvas) if may_be_mosaic else self.single_canvas_hw
         rows = [row, *rng.integers(len(self), size=3).tolist()] if is_mosaic else [row]
-        entries = [self._reader.read(number) for number in rows]
+        entries = [self.reader.read(number) for number in rows]
         sizes = [pixels.shape[:2] for pixels, _ in entries]
         geometry = self.augmentation.geometry
         if is_mosaic:
@@ -198,7 +196,10 @@ def _common_canvas(index: DatasetIndex, imgsz: int) -> Size:
     are looked at.
     """
     rows = range(0, len(index), -(-len(index) // CANVAS_SAMPLE) or 1)
-    sizes = [size_filling(read_header(index.rgb_path(row)).size_hw, imgsz) for row in rows]
+    sizes = [
+        size_filling(read_header(index.rgb_path(row), storage=index.storage).size_hw, imgsz)
+        for row in rows
+    ]
     height, width = np.quantile(sizes, CANVAS_QUANTILE, axis=0, method="higher").tolist()
     return up_to_stride(height), up_to_stride(width)
 
@@ -206,6 +207,29 @@ def _common_canvas(index: DatasetIndex, imgsz: int) -> Size:
 def stored_long_side(imgsz: int, scale: float) -> int:
     """Return the long side in px with which training pairs are kept (and cached) at most."""
     return round(up_to_stride(imgsz) * (1.0 + scale))
+
+
+def train_reader(
+    index: DatasetIndex,
+    *,
+    imgsz: int,
+    scale: float,
+    window: ThermalWindow = RAW_WINDOW,
+    cache: PairStore | None = None,
+) -> PairReader:
+    """Return what reads the pairs of a `TrainDataset`; ``scale`` is the zoom of its geometry."""
+    return PairReader(index, Within(stored_long_side(imgsz, scale)), window, cache)
+
+
+def val_reader(
+    index: DatasetIndex,
+    *,
+    imgsz: int,
+    window: ThermalWindow = RAW_WINDOW,
+    cache: PairStore | None = None,
+) -> PairReader:
+    """Return what reads the pairs of a `ValDataset`."""
+    return PairReader(index, Filling(imgsz), window, cache)
 
 
 class ValDataset:
@@ -224,11 +248,11 @@ class ValDataset:
         *,
         imgsz: int,
         window: ThermalWindow = RAW_WINDOW,
-        cache: PairCache | None = None,
+        cache: PairStore | None = None,
     ) -> None:
         self.index = index
         self.imgsz = imgsz
-        self._reader = PairReader(index, partial(size_filling, long_side=imgsz), window, cache)
+        self.reader = val_reader(index, imgsz=imgsz, window=window, cache=cache)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -241,12 +265,12 @@ class ValDataset:
             ImageError: A file is unreadable.
         """
         return tuple(
-            letterbox_size(read_header(self.index.rgb_path(row)).size_hw, self.imgsz)
-            for row in range(len(self))
+            letterbox_size(read_header(path, storage=self.index.storage).size_hw, self.imgsz)
+            for path in map(self.index.rgb_path, range(len(self)))
         )
 
     def __getitem__(self, row: int) -> PairedSample:
-        content, original_hw = self._reader.read(row)
+        content, original_hw = self.reader.read(row)
         height, width = content.shape[:2]
         pixels, (left, top) = letterbox(content, letterbox_size(original_hw, self.imgsz))
         boxes = boxes_in_pixels(self.index.boxes_cxcywh_unit(row), (height, width))

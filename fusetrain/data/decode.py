@@ -59,28 +59,63 @@ def opened(path: str | os.PathLike[str]) -> Iterator[ImageFile.ImageFile]:
     Raises:
         ImageError: The file is unreadable or larger than MAX_PIXELS.
     """
-    with _decoding(path), open_regular(path, max_bytes=MAX_FILE_BYTES) as file:
-        yield _identified(path, file)
+    with decoding(path), open_regular(path, max_bytes=MAX_FILE_BYTES) as file:
+        yield identified(path, file)
 
 
-def decode(path: str | os.PathLike[str], *, target_size: int | None = None) -> Image.Image:
+def decode(
+    path: str | os.PathLike[str], *, target_size: int | None = None, border_px: int = 0
+) -> Image.Image:
     """Return the image decoded in full and rotated as its EXIF orientation says.
 
     Args:
         path: Image file.
         target_size: Long side in px that the caller will resize to. A JPEG at least twice as large
-            is reduced while it is decoded, never below this size.
+            is reduced while it is decoded, never below this size, unless it has a border.
+        border_px: Width of the frame that is cut off all four sides.
 
     Raises:
-        ImageError: The file is unreadable, truncated or larger than MAX_PIXELS.
+        ImageError: The file is unreadable, truncated, larger than MAX_PIXELS or all border.
     """
-    with _decoding(path):
-        image = _identified(path, io.BytesIO(read_bytes(path, max_bytes=MAX_FILE_BYTES)))
+    with decoding(path):
+        image = identified(path, io.BytesIO(read_bytes(path, max_bytes=MAX_FILE_BYTES)))
         orientation = orientation_of(image)
-        if target_size is not None and file_format(image) == "JPEG":
+        if target_size is not None and not border_px and file_format(image) == "JPEG":
             _draft(image, target_size)
         image.load()
-        return ImageOps.exif_transpose(image) if orientation > 1 else image
+        return without_border(path, upright(image, orientation), border_px)
+
+
+def upright(image: Image.Image, orientation: int) -> Image.Image:
+    """Return a decoded image rotated as its EXIF orientation says."""
+    return ImageOps.exif_transpose(image) if orientation > 1 else image
+
+
+def without_border(path: str | os.PathLike[str], image: Image.Image, border_px: int) -> Image.Image:
+    """Return the image without a frame of ``border_px``.
+
+    Raises:
+        ImageError: Nothing is left.
+    """
+    if not border_px:
+        return image
+    width, height = size_without_border(path, image.size, border_px)
+    return image.crop((border_px, border_px, border_px + width, border_px + height))
+
+
+def size_without_border(
+    path: str | os.PathLike[str], size: tuple[int, int], border_px: int
+) -> tuple[int, int]:
+    """Return what a frame of ``border_px`` leaves of two sides in px.
+
+    Raises:
+        ImageError: Nothing.
+    """
+    first, second = (side - 2 * border_px for side in size)
+    if min(first, second) < 1:
+        text = f"a border of {border_px} px leaves nothing of {size[0]} x {size[1]} px"
+        raise ImageError(path, text, fault="unreadable")
+    return first, second
 
 
 def file_format(image: ImageFile.ImageFile) -> str:
@@ -100,7 +135,7 @@ def orientation_of(image: ImageFile.ImageFile) -> int:
 
 
 @contextmanager
-def _decoding(path: str | os.PathLike[str]) -> Iterator[None]:
+def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn whatever a decoder raises into an `ImageError`."""
     try:
         yield
@@ -118,16 +153,25 @@ def _draft(image: ImageFile.ImageFile, target_size: int) -> None:
         image.draft(image.mode, (round(image.width * share), round(image.height * share)))
 
 
-def _identified(path: str | os.PathLike[str], file: BinaryIO) -> ImageFile.ImageFile:
+def identified(path: str | os.PathLike[str], file: BinaryIO) -> ImageFile.ImageFile:
     """Open without decoding, after the size in the header was checked."""
     try:
         image = Image.open(file, formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(path, f"refused: {error}", fault="too large") from error
+    check_size(path, image)
+    return image
+
+
+def check_size(path: str | os.PathLike[str], image: Image.Image) -> None:
+    """Refuse an image, or a page of one, before its pixels take memory.
+
+    Raises:
+        ImageError: It is larger than MAX_PIXELS.
+    """
     if image.width * image.height > MAX_PIXELS:
         text = f"{image.width} x {image.height} px exceed {MAX_PIXELS // 10**6} megapixels"
         raise ImageError(path, text, fault="too large")
-    return image
 
 
 def _as_image_error(path: str | os.PathLike[str], error: Exception) -> ImageError:

@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fusetrain.data.decode import decode, file_format, opened, orientation_of
+from fusetrain.data.decode import (
+    decode,
+    file_format,
+    opened,
+    orientation_of,
+    size_without_border,
+)
+from fusetrain.data.rgbt import decode_rgbt, infrared_mode
+from fusetrain.data.storage import AS_FILES, Storage
 
 SUFFIX_FORMATS = {
     ".jpg": "JPEG",
@@ -69,23 +77,31 @@ class ThermalWindow:
 RAW_WINDOW = ThermalWindow()
 
 
-def read_header(path: str | os.PathLike[str]) -> Header:
-    """Read size and pixel type without decoding.
+def read_header(path: str | os.PathLike[str], *, storage: Storage = AS_FILES) -> Header:
+    """Read size and pixel type without decoding; of several pages those of the first.
 
     Raises:
-        ImageError: The file is unreadable or larger than MAX_PIXELS.
+        ImageError: The file is unreadable, larger than MAX_PIXELS, or all border.
     """
     with opened(path) as image:
+        width, height = image.size
+        if storage.border_px:
+            width, height = size_without_border(path, image.size, storage.border_px)
         turned = orientation_of(image) >= 5
         return Header(
-            size_hw=(image.width, image.height) if turned else (image.height, image.width),
+            size_hw=(width, height) if turned else (height, width),
             bits=BITS.get(image.mode, 8),
             channels=1 if image.mode == "P" else len(image.getbands()),
             format=file_format(image),
         )
 
 
-def read_rgb(path: str | os.PathLike[str], *, target_size: int | None = None) -> NDArray[np.uint8]:
+def read_rgb(
+    path: str | os.PathLike[str],
+    *,
+    target_size: int | None = None,
+    storage: Storage = AS_FILES,
+) -> NDArray[np.uint8]:
     """Read a visible image as (H, W, 3) uint8.
 
     Grey and palette images become three channels, alpha is dropped, CMYK is converted, 16-bit grey
@@ -95,11 +111,14 @@ def read_rgb(path: str | os.PathLike[str], *, target_size: int | None = None) ->
         path: Image file.
         target_size: Long side in px that the caller will resize to. A JPEG at least twice as large
             is reduced while it is decoded (never below this size); H and W are then smaller.
+        storage: How the pictures of the data set lie in their files.
 
     Raises:
         ImageError: The file is unreadable, truncated or larger than MAX_PIXELS.
     """
-    image = decode(path, target_size=target_size)
+    if storage.channels == "rgbt":
+        return np.asarray(decode_rgbt(path, border_px=storage.border_px)[0])
+    image = decode(path, target_size=target_size, border_px=storage.border_px)
     if image.mode in BITS:
         grey = _windowed(np.asarray(image), RAW_WINDOW)
         return np.repeat(grey[:, :, None], 3, axis=2)
@@ -111,6 +130,7 @@ def read_ir(
     window: ThermalWindow = RAW_WINDOW,
     *,
     target_size: int | None = None,
+    storage: Storage = AS_FILES,
 ) -> NDArray[np.uint8]:
     """Read an infrared image as (H, W) uint8.
 
@@ -121,29 +141,52 @@ def read_ir(
         path: Image file.
         window: Map from raw counts to 0..255, from `thermal_window`.
         target_size: As in `read_rgb`.
+        storage: How the pictures of the data set lie in their files.
 
     Raises:
         ImageError: The file is unreadable, truncated or larger than MAX_PIXELS.
     """
-    image = decode(path, target_size=target_size)
-    if image.mode in BITS:
-        return _windowed(np.asarray(image), window)
-    grey = np.asarray(_grey(image))
-    return grey if window.deep_only else _windowed(grey, window)
+    if storage.channels == "rgbt":
+        return _levels(decode_rgbt(path, border_px=storage.border_px)[1], window)
+    image = decode(path, target_size=target_size, border_px=storage.border_px)
+    return _levels(image, window)
 
 
-def read_counts(path: str | os.PathLike[str]) -> NDArray[np.generic]:
+def read_both(
+    path: str | os.PathLike[str],
+    window: ThermalWindow = RAW_WINDOW,
+    *,
+    storage: Storage,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Read both modalities of one file, decoded once: (H, W, 3) and (h, w) uint8.
+
+    Raises:
+        ImageError: The file is unreadable, truncated, too large, or holds no infrared.
+    """
+    rgb, ir = decode_rgbt(path, border_px=storage.border_px)
+    return np.asarray(rgb), _levels(ir, window)
+
+
+def read_counts(
+    path: str | os.PathLike[str], *, storage: Storage = AS_FILES
+) -> NDArray[np.generic]:
     """Read an infrared image as (H, W) in its own type: uint8, uint16, int32 or float32.
 
     Raises:
         ImageError: The file is unreadable, truncated or larger than MAX_PIXELS.
     """
-    image = decode(path, target_size=None)
+    if storage.channels == "rgbt":
+        image = decode_rgbt(path, border_px=storage.border_px)[1]
+    else:
+        image = decode(path, border_px=storage.border_px)
     return np.asarray(image if image.mode in BITS else _grey(image))
 
 
 def thermal_window(
-    thermal: str | tuple[float, float], ir_paths: Sequence[str | os.PathLike[str]]
+    thermal: str | tuple[float, float],
+    ir_paths: Sequence[str | os.PathLike[str]],
+    *,
+    storage: Storage = AS_FILES,
 ) -> ThermalWindow:
     """Turn the `thermal` policy of a data set into a window.
 
@@ -151,6 +194,7 @@ def thermal_window(
         thermal: `DataSpec.thermal`: auto, raw, percentile, or a range of raw counts.
         ir_paths: Infrared images of the training split, in the order of their index. Up to
             WINDOW_IMAGES of them, evenly spaced, are looked at, so the result is deterministic.
+        storage: How the pictures of the data set lie in their files.
 
     Raises:
         ImageError: One of the images that are looked at cannot be read.
@@ -161,19 +205,34 @@ def thermal_window(
     step = max(1, -(-len(ir_paths) // WINDOW_IMAGES))
     sampled = ir_paths[::step]
     if thermal == "auto":
-        sampled = [path for path in sampled if read_header(path).bits > 8]
+        sampled = [path for path in sampled if _is_deep(path, storage)]
     if thermal == "raw" or not sampled:
         return RAW_WINDOW
-    counts = np.concatenate([_sampled_counts(path) for path in sampled])
+    counts = np.concatenate([_sampled_counts(path, storage) for path in sampled])
     low, high = np.percentile(counts, CLIPPED) if counts.size else (0.0, 1.0)
     return ThermalWindow("percentile", float(low), float(high), deep_only=thermal == "auto")
 
 
-def _sampled_counts(path: str | os.PathLike[str]) -> NDArray[np.float64]:
+def _is_deep(path: str | os.PathLike[str], storage: Storage) -> bool:
+    """Return whether the infrared image has more than 8 bits a sample."""
+    if storage.channels == "rgbt":
+        return BITS.get(infrared_mode(path) or "", 8) > 8
+    return read_header(path).bits > 8
+
+
+def _sampled_counts(path: str | os.PathLike[str], storage: Storage) -> NDArray[np.float64]:
     """Return about WINDOW_COUNTS finite counts of an image, evenly spaced."""
-    counts = read_counts(path).astype(np.float64).ravel()
+    counts = read_counts(path, storage=storage).astype(np.float64).ravel()
     counts = counts[:: max(1, counts.size // WINDOW_COUNTS)]
     return np.asarray(counts[np.isfinite(counts)], np.float64)
+
+
+def _levels(image: Image.Image, window: ThermalWindow) -> NDArray[np.uint8]:
+    """Return an infrared image as (H, W) uint8."""
+    if image.mode in BITS:
+        return _windowed(np.asarray(image), window)
+    grey = np.asarray(_grey(image))
+    return grey if window.deep_only else _windowed(grey, window)
 
 
 def _grey(image: Image.Image) -> Image.Image:

@@ -16,14 +16,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fusetrain.data.files import relative_files
-from fusetrain.data.image import SUFFIX_FORMATS
-from fusetrain.data.labels import NO_LABELS, LabelProblem, Labels, read_labels
-from fusetrain.data.pairing import Pairing, join_pairings, pair_by_key, pair_key
-from fusetrain.data.spec import DataSpec, Source
+from fusetrain.data.label_rows import Reader, read_rows
+from fusetrain.data.label_sets import choose, gather_labels, list_split
+from fusetrain.data.labels import NO_LABELS, LabelProblem, Labels
+from fusetrain.data.listing import IMAGE_SUFFIXES, pair_source
+from fusetrain.data.pairing import Pairing, join_pairings
+from fusetrain.data.spec import DataSpec
+from fusetrain.data.storage import AS_FILES, Storage
 
-IMAGE_SUFFIXES = frozenset(SUFFIX_FORMATS)
-LABEL_SUFFIXES = frozenset({".txt"})
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "DatasetIndex",
+    "LabelColumns",
+    "PackedPaths",
+    "SplitScan",
+    "count_pairs",
+    "scan_split",
+]
 
 
 @dataclass(frozen=True)
@@ -31,11 +40,11 @@ class PackedPaths:
     """Many paths in one bytes blob.
 
     Attributes:
-        blob: All paths behind one another, in the encoding of the file system.
+        blob: All paths behind one another, in the encoding of the file system; may be mapped.
         ends: (N,) int64, where each path ends in the blob.
     """
 
-    blob: bytes
+    blob: bytes | memoryview
     ends: NDArray[np.int64]
 
     @classmethod
@@ -52,10 +61,13 @@ class PackedPaths:
         if not 0 <= row < len(self.ends):
             raise IndexError(row)
         start = int(self.ends[row - 1]) if row else 0
-        return os.fsdecode(self.blob[start : int(self.ends[row])])
+        return os.fsdecode(bytes(self.blob[start : int(self.ends[row])]))
 
     def __iter__(self) -> Iterator[str]:
         return (self[row] for row in range(len(self)))
+
+    def __reduce__(self) -> tuple[type[PackedPaths], tuple[bytes, NDArray[np.int64]]]:
+        return PackedPaths, (bytes(self.blob), self.ends)
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,7 @@ class DatasetIndex:
         box_ends: (N,) int64, where the boxes of each pair end.
         boxes: (M, 4) float32 cx, cy, w, h in [0, 1] of the visible image.
         box_classes: (M,) int64, 0-based.
+        storage: How the pictures lie in their files; whoever opens one passes it on.
     """
 
     split: str
@@ -89,6 +102,7 @@ class DatasetIndex:
     box_ends: NDArray[np.int64]
     boxes: NDArray[np.float32] = field(repr=False)
     box_classes: NDArray[np.int64] = field(repr=False)
+    storage: Storage = AS_FILES
 
     def __len__(self) -> int:
         return len(self.rgb_paths)
@@ -134,6 +148,21 @@ class DatasetIndex:
 
 
 @dataclass(frozen=True)
+class LabelColumns:
+    """The boxes of one of two label sets, row by row as in the index.
+
+    Attributes:
+        box_ends: (N,) int64, where the boxes of each pair end.
+        boxes: (M, 4) float32 cx, cy, w, h in [0, 1] of the image.
+        box_classes: (M,) int64, 0-based.
+    """
+
+    box_ends: NDArray[np.int64]
+    boxes: NDArray[np.float32] = field(repr=False)
+    box_classes: NDArray[np.int64] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class SplitScan:
     """What a split holds, and what is wrong with its names and labels.
 
@@ -143,6 +172,8 @@ class SplitScan:
         label_problems: Lines of label files that were left out or clipped.
         box_lines: (M,) int64, the line in its label file that each box of the index comes from.
         label_paths: Label file of each pair, relative to the root; where there is none, its place.
+        rgb_labels: Boxes drawn on the visible images; None unless each modality has its own set.
+        ir_labels: Boxes drawn on the infrared images; None unless each modality has its own set.
     """
 
     index: DatasetIndex
@@ -150,39 +181,36 @@ class SplitScan:
     label_problems: tuple[LabelProblem, ...]
     box_lines: NDArray[np.int64] = field(repr=False)
     label_paths: PackedPaths = field(repr=False)
+    rgb_labels: LabelColumns | None = None
+    ir_labels: LabelColumns | None = None
 
 
-def scan_split(spec: DataSpec, split: str) -> SplitScan:
+def scan_split(spec: DataSpec, split: str, *, read: Reader = read_rows) -> SplitScan:
     """Pair the files of a split and read its labels.
 
+    Args:
+        spec: The data set.
+        split: One of its splits.
+        read: Reads the rows of a label set, in order; others may read in several processes.
+
     Raises:
-        DataError: The data set has no such split.
+        DataError: The data set has no such split, or its COCO file cannot be used.
     """
-    pairings: list[Pairing] = []
-    keys: list[str] = []
-    label_paths: list[str] = []
-    labels: list[Labels | None] = []
-    sources = spec.sources(split)
-    for number, source in enumerate(sources):
-        # Keys are unique in one folder; of several folders each gets its number in front.
-        prefix = f"{number:0{len(str(len(sources)))}d}/" if len(sources) > 1 else ""
-        pairing = _pair_source(spec.root, source)
-        pairings.append(pairing)
-        label_files = _label_files(spec.root, source.label_folder)
-        for rgb, _ in pairing.pairs:
-            key = pair_key(rgb, source.rgb_folder)
-            name = label_files.get(key)
-            keys.append(prefix + key)
-            label_paths.append(name or _expected_label(rgb, source))
-            labels.append(_read(spec, name) if name else None)
-    joined = join_pairings(pairings)
-    read = [NO_LABELS if entry is None else entry for entry in labels]
+    listing = list_split(spec, split)
+    keys = [key for part in listing for key in part.keys]
+    pairing = join_pairings([part.pairing for part in listing])
+    has_two = any(part.source.ir_labels is not None for part in listing)
+    rgb = gather_labels(spec, listing, modality="rgb", read=read)
+    ir = gather_labels(spec, listing, modality="ir", read=read) if has_two else None
+    chosen = choose(rgb, ir, label_source=spec.label_source)
     return SplitScan(
-        index=_build_index(spec, split, keys=keys, pairing=joined, labels=labels),
-        pairing=joined,
-        label_problems=tuple(problem for entry in read for problem in entry.problems),
-        box_lines=_joined([entry.lines for entry in read], NO_LABELS.lines),
-        label_paths=PackedPaths.pack(label_paths),
+        index=_build_index(spec, split, keys=keys, pairing=pairing, labels=chosen.labels),
+        pairing=pairing,
+        label_problems=rgb.problems + (ir.problems if ir else ()),
+        box_lines=_joined([_or_none(e).lines for e in chosen.labels], NO_LABELS.lines),
+        label_paths=PackedPaths.pack(chosen.paths),
+        rgb_labels=_columns(rgb.labels) if ir else None,
+        ir_labels=_columns(ir.labels) if ir else None,
     )
 
 
@@ -192,41 +220,8 @@ def count_pairs(spec: DataSpec, split: str) -> int:
     Raises:
         DataError: The data set has no such split.
     """
-    return sum(len(_pair_source(spec.root, source).pairs) for source in spec.sources(split))
-
-
-def _pair_source(root: Path, source: Source) -> Pairing:
-    ir_paths = relative_files(root, source.ir_folder, suffixes=IMAGE_SUFFIXES)
-    if source.names is None:
-        rgb_paths = relative_files(root, source.rgb_folder, suffixes=IMAGE_SUFFIXES)
-    else:
-        rgb_paths = [_below(source.rgb_folder, name) for name in source.names]
-    pairing = pair_by_key(
-        rgb_paths, ir_paths, rgb_folder=source.rgb_folder, ir_folder=source.ir_folder
-    )
-    if source.names is None:
-        return pairing
-    # A list picks some of a folder: infrared images that it does not ask for are no orphans.
-    clashes = tuple(clash for clash in pairing.ambiguous if clash.rgb_paths)
-    return Pairing(pairing.pairs, pairing.rgb_only, (), clashes)
-
-
-def _label_files(root: Path, folder: str) -> dict[str, str]:
-    """Return key to label file, relative to the root; of several with one key the first."""
-    if not os.path.isdir(os.path.join(root, folder)):
-        return {}
-    paths = relative_files(root, folder, suffixes=LABEL_SUFFIXES)
-    return {pair_key(path, folder): path for path in sorted(paths, reverse=True)}
-
-
-def _expected_label(rgb_path: str, source: Source) -> str:
-    """Return where the label file of a visible image should be."""
-    below = rgb_path[len(source.rgb_folder) + 1 :] if source.rgb_folder else rgb_path
-    return _below(source.label_folder, f"{os.path.splitext(below)[0]}.txt")
-
-
-def _read(spec: DataSpec, name: str) -> Labels:
-    return read_labels(os.path.join(spec.root, name), len(spec.class_names), name=name)
+    sources = spec.sources(split)
+    return sum(len(pair_source(spec.root, source, spec.storage).pairs) for source in sources)
 
 
 def _build_index(
@@ -237,8 +232,7 @@ def _build_index(
     pairing: Pairing,
     labels: Sequence[Labels | None],
 ) -> DatasetIndex:
-    read = [NO_LABELS if entry is None else entry for entry in labels]
-    counts = np.fromiter((len(entry.classes) for entry in read), np.int64, len(read))
+    columns = _columns(labels)
     rgb = [path for path, _ in pairing.pairs]
     ir = [path for _, path in pairing.pairs]
     return DatasetIndex(
@@ -251,10 +245,25 @@ def _build_index(
         rgb_bytes=_sizes(spec.root, rgb),
         ir_bytes=_sizes(spec.root, ir),
         has_labels=_frozen(np.fromiter((e is not None for e in labels), np.bool_, len(labels))),
+        box_ends=columns.box_ends,
+        boxes=columns.boxes,
+        box_classes=columns.box_classes,
+        storage=spec.storage,
+    )
+
+
+def _columns(labels: Sequence[Labels | None]) -> LabelColumns:
+    read = [_or_none(entry) for entry in labels]
+    counts = np.fromiter((len(entry.classes) for entry in read), np.int64, len(read))
+    return LabelColumns(
         box_ends=_frozen(np.cumsum(counts, dtype=np.int64)),
         boxes=_joined([entry.boxes_cxcywh_unit for entry in read], NO_LABELS.boxes_cxcywh_unit),
         box_classes=_joined([entry.classes for entry in read], NO_LABELS.classes),
     )
+
+
+def _or_none(labels: Labels | None) -> Labels:
+    return NO_LABELS if labels is None else labels
 
 
 def _sizes(root: Path, paths: Sequence[str]) -> NDArray[np.int64]:
@@ -267,10 +276,6 @@ def _sizes(root: Path, paths: Sequence[str]) -> NDArray[np.int64]:
             return 0
 
     return _frozen(np.fromiter(map(size, paths), np.int64, len(paths)))
-
-
-def _below(folder: str, name: str) -> str:
-    return f"{folder}/{name}" if folder else name
 
 
 def _joined(parts: Sequence[NDArray[Any]], empty: NDArray[Any]) -> NDArray[Any]:

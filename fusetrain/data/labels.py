@@ -9,8 +9,8 @@ from __future__ import annotations
 import codecs
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,8 @@ class LabelProblem:
     Attributes:
         code: Code in the table of checks (L01 to L05).
         path: Label file, relative to the root of the data set.
-        line: Line, from 1.
-        column: Character in the line, from 1.
+        line: Line, from 1; 0 in a format without lines.
+        column: Character in the line, from 1; 0 in a format without lines.
         message: What is wrong.
         is_left_out: The line gives no box; False where it was clipped.
     """
@@ -76,7 +76,7 @@ def read_labels(path: str | os.PathLike[str], num_classes: int, *, name: str = "
     """
     name = name or os.fspath(path)
     try:
-        text = _read_text(path)
+        text = read_label_text(path)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         return _with_problems([LabelProblem("L01", name, 1, 1, f"cannot be read: {reason}")])
@@ -98,22 +98,13 @@ def parse_labels(text: str, num_classes: int, *, name: str = "") -> Labels:
             problems.append(LabelProblem(code, name, number, column, message))
     if not rows:
         return _with_problems(problems)
-    return _clip(rows, problems, name=name)
+    values = np.array([row for _, row in rows], np.float64)
+    lines = np.array([number for number, _ in rows], np.int64)
+    classes = values[:, 0].astype(np.int64)
+    return clip_boxes(values[:, 1:], classes, lines=lines, problems=problems, name=name)
 
 
-def count_classes(folder: Path) -> int:
-    """Return the highest class number in the label files below a folder, plus one.
-
-    Lines that are no labels do not count; `read_labels` reports them.
-    """
-    highest = -1
-    for path in sorted(folder.rglob("*.txt")):
-        labels = read_labels(path, MAX_CLASSES)
-        highest = max(highest, int(labels.classes.max(initial=-1)))
-    return highest + 1
-
-
-def _read_text(path: str | os.PathLike[str]) -> str:
+def read_label_text(path: str | os.PathLike[str]) -> str:
     """Return the text of a regular file of sane size.
 
     Raises:
@@ -174,22 +165,33 @@ def _column(line: str, index: int) -> int:
     return start + 1
 
 
-def _clip(
-    rows: list[tuple[int, list[float]]], problems: list[LabelProblem], *, name: str
+def clip_boxes(
+    boxes_cxcywh_unit: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    *,
+    lines: NDArray[np.int64],
+    problems: Sequence[LabelProblem],
+    name: str,
 ) -> Labels:
-    """Clip the boxes to the image; a box that has nothing left is dropped (L05)."""
-    lines = np.array([number for number, _ in rows], np.int64)
-    values = np.array([row for _, row in rows], np.float64)
-    centre, half = values[:, 1:3], values[:, 3:5] / 2.0
+    """Clip boxes to the image; a box that has nothing left is dropped (L05).
+
+    Args:
+        boxes_cxcywh_unit: (N, 4), finite, cx, cy, w, h of the image; may reach beyond [0, 1].
+        classes: (N,), 0-based.
+        lines: (N,), where each box stands in the file.
+        problems: What was found before.
+        name: How problems call the file.
+    """
+    centre, half = boxes_cxcywh_unit[:, :2], boxes_cxcywh_unit[:, 2:] / 2.0
     low = np.clip(centre - half, 0.0, 1.0)
     high = np.clip(centre + half, 0.0, 1.0)
     kept = (high - low > 0.0).all(axis=1)
     # Boxes inside the image, but for rounding, keep the very numbers of the file.
     inside = ((centre - half >= -ROUNDING) & (centre + half <= 1.0 + ROUNDING)).all(axis=1)
-    boxes = values[:, 1:5].copy()
+    boxes = boxes_cxcywh_unit.copy()
     clipped = np.concatenate([(low + high) / 2.0, high - low], axis=1)
     boxes[~inside] = clipped[~inside]
-    outside = ((values[:, 1:5] < 0.0) | (values[:, 1:5] > 1.0)).any(axis=1)
+    outside = ((boxes_cxcywh_unit < 0.0) | (boxes_cxcywh_unit > 1.0)).any(axis=1)
     found = list(problems)
     for number in lines[~kept]:
         found.append(LabelProblem("L05", name, int(number), 1, "box lies outside the image"))
@@ -198,7 +200,7 @@ def _clip(
         found.append(LabelProblem("L04", name, int(number), 1, clipped_text, is_left_out=False))
     return Labels(
         boxes[kept].astype(np.float32),
-        values[kept, 0].astype(np.int64),
+        classes[kept],
         lines[kept],
         tuple(sorted(found, key=lambda problem: problem.line)),
     )

@@ -62,22 +62,36 @@ class Pairing:
     ambiguous: tuple[Ambiguity, ...] = ()
 
 
-def pair_key(path: str, folder: str = "") -> str:
+def pair_key(path: str, folder: str = "", *, suffix: str = "") -> str:
     """Return the key of a file.
 
     Args:
         path: Path with forward slashes.
         folder: Split folder that ``path`` lies in; it is no part of the key.
+        suffix: What the stem may have behind the key, such as ``_lwir``, in any case.
     """
     below = path[len(folder) + 1 :] if folder and path.startswith(f"{folder}/") else path
     head, slash, name = below.rpartition("/")
     stem, dot, _ = name.rpartition(".")
     key = f"{head}{slash}{stem if dot and stem else name}"
-    return key.casefold() if key.isascii() else unicodedata.normalize("NFC", key).casefold()
+    key = key.casefold() if key.isascii() else unicodedata.normalize("NFC", key).casefold()
+    return key.removesuffix(suffix.casefold()) if suffix else key
+
+
+def has_suffix(path: str, suffix: str) -> bool:
+    """Return whether the stem of a file ends with a suffix, in any case, and is more than it."""
+    stem = path.rpartition("/")[2].rpartition(".")[0].casefold()
+    return stem.endswith(suffix.casefold()) and len(stem) > len(suffix)
 
 
 def pair_by_key(
-    rgb_paths: Iterable[str], ir_paths: Iterable[str], *, rgb_folder: str = "", ir_folder: str = ""
+    rgb_paths: Iterable[str],
+    ir_paths: Iterable[str],
+    *,
+    rgb_folder: str = "",
+    ir_folder: str = "",
+    rgb_suffix: str = "",
+    ir_suffix: str = "",
 ) -> Pairing:
     """Match the files of one split folder by key.
 
@@ -86,9 +100,11 @@ def pair_by_key(
         ir_paths: Infrared files; suffixes may differ from those of their partners.
         rgb_folder: Split folder of the visible files, a prefix of their paths.
         ir_folder: Split folder of the infrared files.
+        rgb_suffix: What stems of visible files may have behind their key.
+        ir_suffix: What stems of infrared files may have behind their key.
     """
-    rgb = _by_key(rgb_paths, rgb_folder)
-    ir = _by_key(ir_paths, ir_folder)
+    rgb = _by_key(rgb_paths, rgb_folder, rgb_suffix)
+    ir = _by_key(ir_paths, ir_folder, ir_suffix)
     pairs: list[tuple[str, str]] = []
     ambiguous: list[Ambiguity] = []
     for key in sorted(rgb.keys() | ir.keys()):
@@ -114,10 +130,10 @@ def join_pairings(parts: Sequence[Pairing]) -> Pairing:
     )
 
 
-def _by_key(paths: Iterable[str], folder: str) -> dict[str, list[str]]:
+def _by_key(paths: Iterable[str], folder: str, suffix: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in sorted(paths):
-        found.setdefault(pair_key(path, folder), []).append(path)
+        found.setdefault(pair_key(path, folder, suffix=suffix), []).append(path)
     return found
 
 

@@ -11,8 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusetrain.data.cache import Entry, PairCache
-from fusetrain.data.image import RAW_WINDOW, ThermalWindow, read_header, read_ir, read_rgb
+from fusetrain.data.cache import Entry, PairStore
+from fusetrain.data.image import (
+    RAW_WINDOW,
+    ThermalWindow,
+    read_both,
+    read_header,
+    read_ir,
+    read_rgb,
+)
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.placement import Size
 from fusetrain.data.transforms import resize
@@ -24,7 +31,8 @@ class PairReader:
 
     Attributes:
         index: The pairs.
-        working_size: Original height and width to those in which a pair is kept and cached.
+        working_size: Original height and width to those in which a pair is kept and cached; its
+            repr stands for it in the keys of disk caches.
         window: Map from infrared counts to levels.
         cache: Where decoded pairs stay; None reads the files each time.
     """
@@ -32,7 +40,7 @@ class PairReader:
     index: DatasetIndex
     working_size: Callable[[Size], Size]
     window: ThermalWindow = RAW_WINDOW
-    cache: PairCache | None = None
+    cache: PairStore | None = None
 
     def read(self, row: int) -> Entry:
         """Return pixels, not to be written to, and height and width of the RGB image on disk.
@@ -42,11 +50,16 @@ class PairReader:
         """
         if self.cache is not None and (entry := self.cache.get(row)) is not None:
             return entry
-        original_hw = read_header(self.index.rgb_path(row)).size_hw
+        rgb_path, ir_path = self.index.rgb_path(row), self.index.ir_path(row)
+        storage = self.index.storage
+        original_hw = read_header(rgb_path, storage=storage).size_hw
         size_hw = self.working_size(original_hw)
-        long_side = max(size_hw)
-        rgb = read_rgb(self.index.rgb_path(row), target_size=long_side)
-        ir = read_ir(self.index.ir_path(row), self.window, target_size=long_side)
+        if storage.channels == "rgbt":
+            rgb, ir = read_both(rgb_path, self.window, storage=storage)
+        else:
+            longest = max(size_hw)
+            rgb = read_rgb(rgb_path, target_size=longest, storage=storage)
+            ir = read_ir(ir_path, self.window, target_size=longest, storage=storage)
         pixels = pack(rgb, ir, size_hw)
         if self.cache is not None:
             self.cache.put(row, pixels, original_hw)

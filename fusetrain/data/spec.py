@@ -9,34 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from fusetrain.config.schema import DataSettings
 from fusetrain.config.yaml import YamlDocument, read_yaml, validate
-from fusetrain.data.labels import count_classes
+from fusetrain.data.class_names import collect_class_names
+from fusetrain.data.layouts.recognise import recognise
+from fusetrain.data.sources import FROM_YAML, SPLITS, LabelSource, Layout, Source
+from fusetrain.data.storage import AS_FILES, Storage
+from fusetrain.data.yaml_sources import safe_relative, sources_of
 from fusetrain.errors import DataError, Problem
 
-SPLITS = ("train", "val", "test")
+__all__ = ["SPLITS", "DataSpec", "Layout", "Source", "load_spec", "safe_relative"]
+
 YAML_NAMES = ("data.yaml", "data.yml")
-MAX_LIST_BYTES = 256 * 2**20
 EXAMPLE = "`path`, `train`, `val` and `names` as in datasets/README.md"
-
-
-@dataclass(frozen=True)
-class Source:
-    """One split folder, its infrared and its label folder; all relative to the root.
-
-    Attributes:
-        rgb_folder: Visible images.
-        ir_folder: Infrared images under the same keys.
-        label_folder: Label files under the same keys.
-        names: File names in ``rgb_folder`` that a list file picks; None takes all, recursively.
-    """
-
-    rgb_folder: str
-    ir_folder: str
-    label_folder: str
-    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +36,9 @@ class DataSpec:
         splits: Split name to its sources; only splits that are given.
         class_names: Names of the classes by number.
         thermal: auto, raw or percentile, or the range (low, high) in raw counts.
+        layout: What the set was recognised as; commands say it.
+        label_source: Whose boxes are the truth where each modality has a label set of its own.
+        storage: How the pictures lie in their files; every index of the set carries it.
     """
 
     path: Path
@@ -56,6 +46,9 @@ class DataSpec:
     splits: Mapping[str, tuple[Source, ...]]
     class_names: tuple[str, ...]
     thermal: str | tuple[float, float] = "auto"
+    layout: Layout = FROM_YAML
+    label_source: LabelSource = "rgb"
+    storage: Storage = AS_FILES
 
     def sources(self, split: str) -> tuple[Source, ...]:
         """Return the sources of a split.
@@ -73,7 +66,7 @@ class DataSpec:
 
 
 def load_spec(path: Path) -> DataSpec:
-    """Read a data YAML, a folder that holds one, or a folder with images/ and imagesIR/.
+    """Read a data YAML, a folder that holds one, or a folder of a known layout.
 
     Raises:
         DataError: Nothing of the kind is there, or the YAML is wrong; all faults at once.
@@ -100,29 +93,59 @@ def _from_yaml(path: Path) -> DataSpec:
         raise DataError(
             f"the root {root} is not a folder", where=document.where(("path",)), expected=EXAMPLE
         )
-    return _resolve(settings, root, path=path, document=document)
+    splits = _splits(settings, root, document=document)
+    names = settings.class_names or _names_from_labels(root, splits)
+    thermal = settings.thermal
+    return DataSpec(
+        path,
+        root,
+        splits,
+        names,
+        tuple(thermal["range"]) if isinstance(thermal, dict) else thermal,  # type: ignore[arg-type]
+        Layout("yaml", _sentence(settings)),
+        settings.label_source,
+        Storage(settings.border, settings.channels),
+    )
 
 
 def _from_folder(folder: Path) -> DataSpec:
-    """Recognise images/, imagesIR/ and labels/; classes are called by their numbers."""
-    if not (folder / "images").is_dir() or not (folder / "imagesIR").is_dir():
-        raise DataError(
-            "the folder holds neither a data.yaml nor images/ and imagesIR/",
-            where=str(folder),
-            expected=EXAMPLE,
-        )
+    """Recognise a folder by what lies in it; classes are those that its labels have."""
     root = Path(os.path.abspath(folder))
-    found = [name for name in SPLITS if (root / "images" / name).is_dir()]
-    splits = {name: f"images/{name}" for name in found} or {"train": "images"}
-    names = [str(number) for number in range(count_classes(root / "labels"))]
-    settings = DataSettings.model_validate({"names": names or ["0"], **splits})
-    return _resolve(settings, root, path=folder, document=None)
+    found = recognise(root)
+    for sources in found.splits.values():
+        for source in sources:
+            for inner in (source.rgb_folder, source.ir_folder):
+                safe_relative(inner, root)
+    names = _names_from_labels(root, found.splits)
+    return DataSpec(folder, root, found.splits, names, layout=found.layout, storage=found.storage)
 
 
-def _resolve(
-    settings: DataSettings, root: Path, *, path: Path, document: YamlDocument | None
-) -> DataSpec:
-    problems = _unsupported(settings, document)
+def _names_from_labels(root: Path, splits: Mapping[str, tuple[Source, ...]]) -> tuple[str, ...]:
+    sources = [source for sources in splits.values() for source in sources]
+    return collect_class_names(root, sources) or ("0",)
+
+
+def _sentence(settings: DataSettings) -> str:
+    """Return what a data YAML says, as far as it departs from the plain layout."""
+    said = [f"{settings.label_format} labels"] if settings.label_format != "yolo" else []
+    if settings.suffixes:
+        said.append(f"*{settings.suffixes['rgb']} with *{settings.suffixes['ir']}")
+    if settings.channels == "rgbt":
+        said.append("both modalities in one file")
+    if settings.border:
+        said.append(f"a border of {settings.border} px cut off")
+    return f"a data YAML: {', '.join(said)}" if said else "a data YAML"
+
+
+def _splits(
+    settings: DataSettings, root: Path, *, document: YamlDocument
+) -> dict[str, tuple[Source, ...]]:
+    """Return the sources of every split that the YAML gives.
+
+    Raises:
+        DataError: Something is wrong; all faults at once.
+    """
+    problems = _wrong_components(settings, document)
     splits: dict[str, tuple[Source, ...]] = {}
     for split in SPLITS:
         entry = getattr(settings, split)
@@ -131,13 +154,20 @@ def _resolve(
         sources: list[Source] = []
         for item in [entry] if isinstance(entry, str) else entry:
             try:
-                sources += _sources(item, root, settings=settings)
+                sources += sources_of(item, root, split=split, settings=settings)
             except DataError as error:
-                where = document.where((split,)) if document else str(path)
-                problems += error.problems or (Problem(error.what, error.where or where),)
+                where = error.where or document.where((split,))
+                problems += error.problems or (Problem(error.what, where),)
         splits[split] = tuple(sources)
     if not splits:
-        problems.append(Problem("none of train, val and test is given", str(path)))
+        problems.append(Problem("none of train, val and test is given", str(document.path)))
+    found = [source for sources in splits.values() for source in sources]
+    if settings.label_source != "rgb" and not any(source.ir_labels for source in found):
+        message = (
+            f"label_source {settings.label_source!r} needs labels drawn on the infrared images "
+            "too; name their folder under `ir_labels:`"
+        )
+        problems.append(Problem(message, document.where(("label_source",))))
     if problems:
         raise DataError(
             f"the data set cannot be used: {len(problems)} faults"
@@ -146,127 +176,18 @@ def _resolve(
             problems=problems,
             expected=EXAMPLE,
         )
-    thermal = settings.thermal
-    if isinstance(thermal, dict):
-        low, high = thermal["range"]
-        return DataSpec(path, root, splits, settings.class_names, (low, high))
-    return DataSpec(path, root, splits, settings.class_names, thermal)
+    return splits
 
 
-def _unsupported(settings: DataSettings, document: YamlDocument | None) -> list[Problem]:
+def _wrong_components(settings: DataSettings, document: YamlDocument) -> list[Problem]:
     problems = []
-
-    def report(key: str, message: str) -> None:
-        problems.append(Problem(message, document.where((key,)) if document else ""))
-
-    if settings.label_source != "rgb":
-        report(
-            "label_source",
-            f"label_source {settings.label_source!r} is not known to this version; to train on "
-            "the infrared labels name their folder under `labels:`",
-        )
-    for key in ("ir", "labels"):
-        for old, new in getattr(settings, key).items():
+    for key in ("ir", "labels", "ir_labels"):
+        for old, new in (getattr(settings, key) or {}).items():
             if not _is_component(old) or not _is_component(new):
-                report(key, f"{{{old}: {new}}} must be two names of folders, without a slash")
+                message = f"{{{old}: {new}}} must be two names of folders, without a slash"
+                problems.append(Problem(message, document.where((key,))))
     return problems
 
 
 def _is_component(name: str) -> bool:
     return bool(name) and name not in (".", "..") and "/" not in name and "\\" not in name
-
-
-def _sources(item: str, root: Path, *, settings: DataSettings) -> list[Source]:
-    """Return the sources of one entry of a split.
-
-    Raises:
-        DataError: The entry leads nowhere or outside the root.
-    """
-    relative = safe_relative(item, root)
-    if relative.endswith(".txt") and (root / relative).is_file():
-        return _listed(relative, root, settings=settings)
-    if not (root / relative).is_dir():
-        raise DataError(f"{item!r} is neither a folder nor a .txt below {root}")
-    old, new = next(iter(settings.ir.items()))
-    parts = PurePosixPath(relative).parts
-    known = any(part in settings.ir for part in parts)
-    if not known and (root / relative / old).is_dir():
-        relative = (PurePosixPath(relative) / old).as_posix()
-    elif not known:
-        raise DataError(
-            f"{item!r} has no component {old!r} that `ir:` could replace by {new!r}; "
-            "name the folders of your data set there"
-        )
-    return [_source(relative, root, settings=settings, names=None)]
-
-
-def _source(
-    folder: str, root: Path, *, settings: DataSettings, names: tuple[str, ...] | None
-) -> Source:
-    ir_folder = _replaced(folder, settings.ir)
-    if ir_folder == folder:
-        raise DataError(f"{folder!r} has no component that `ir:` replaces")
-    if not (root / ir_folder).is_dir():
-        raise DataError(f"{folder!r} has no infrared folder: {ir_folder!r} is not there")
-    return Source(folder, ir_folder, _replaced(folder, settings.labels), names)
-
-
-def _replaced(folder: str, components: Mapping[str, str]) -> str:
-    """Replace the first component that ``components`` names."""
-    parts = list(PurePosixPath(folder).parts)
-    for index, part in enumerate(parts):
-        if part in components:
-            parts[index] = components[part]
-            break
-    return "/".join(parts)
-
-
-def safe_relative(item: str, root: Path) -> str:
-    """Return a path of a data YAML or list file, normalised, relative to the root.
-
-    Raises:
-        DataError: It is absolute, climbs with ``..``, or leads outside the root through a link.
-    """
-    pure = PurePosixPath(item.strip())
-    if pure.is_absolute() or ".." in pure.parts or "\0" in item:
-        raise DataError(f"{item!r} must be a path below the root, without '..'; see `path:`")
-    resolved = os.path.realpath(root / pure)
-    inside = os.path.realpath(root)
-    if os.path.commonpath([inside, resolved]) != inside:
-        raise DataError(f"{item!r} leads outside the root through a link")
-    return "" if pure.as_posix() == "." else pure.as_posix()
-
-
-def _listed(list_file: str, root: Path, *, settings: DataSettings) -> list[Source]:
-    """Return one source for each folder that a list file takes images from."""
-    where = str(root / list_file)
-    by_folder: dict[str, list[str]] = {}
-    problems = []
-    for number, line in enumerate(_read_list(root / list_file), start=1):
-        if not line.strip():
-            continue
-        try:
-            relative = PurePosixPath(safe_relative(line, root))
-            if not (root / relative).is_file():
-                raise DataError(f"{line.strip()!r} is not a file below {root}")
-            by_folder.setdefault(relative.parent.as_posix(), []).append(relative.name)
-        except DataError as error:
-            problems.append(Problem(error.what, f"{where}:{number}"))
-    sources = []
-    for folder, names in by_folder.items():
-        try:
-            sources.append(_source(folder, root, settings=settings, names=tuple(names)))
-        except DataError as error:
-            problems.append(Problem(error.what, where))
-    if problems:
-        raise DataError("the list cannot be used", problems=problems)
-    return sources
-
-
-def _read_list(path: Path) -> list[str]:
-    if path.stat().st_size > MAX_LIST_BYTES:
-        raise DataError(f"list larger than {MAX_LIST_BYTES // 2**20} MiB", where=str(path))
-    try:
-        return path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read: {error}", where=str(path)) from error

@@ -7,6 +7,8 @@ Coordinates are continuous: pixel i spans [i, i + 1), boxes are left, top, right
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -103,6 +105,28 @@ def size_filling(size_hw: Size, long_side: int) -> Size:
     """Return the size with its long side equal to ``long_side``, the aspect ratio kept."""
     zoom = long_side / max(size_hw)
     return max(1, round(size_hw[0] * zoom)), max(1, round(size_hw[1] * zoom))
+
+
+@dataclass(frozen=True)
+class Within:
+    """`size_within` for one long side, as a value that can be compared, pickled and printed."""
+
+    long_side: int
+
+    def __call__(self, size_hw: Size) -> Size:
+        """Return the size with its long side at most ``long_side``."""
+        return size_within(size_hw, self.long_side)
+
+
+@dataclass(frozen=True)
+class Filling:
+    """`size_filling` for one long side, likewise."""
+
+    long_side: int
+
+    def __call__(self, size_hw: Size) -> Size:
+        """Return the size with its long side equal to ``long_side``."""
+        return size_filling(size_hw, self.long_side)
 
 
 def letterbox_size(size_hw: Size, long_side: int) -> Size:

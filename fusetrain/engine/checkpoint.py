@@ -46,6 +46,7 @@ class TrainState:
         epochs_without_gain: Epochs since the best one, validated or not.
         stopped_early: Whether patience has run out.
         history: Rows of results.csv so far, column to value; None is an empty cell.
+        schedule: Counters and decisions of a schedule that follows the run; else empty.
     """
 
     epoch: int = 0
@@ -61,6 +62,7 @@ class TrainState:
     epochs_without_gain: int = 0
     stopped_early: bool = False
     history: list[dict[str, float | int | None]] = field(default_factory=list)
+    schedule: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON types."""
@@ -73,6 +75,7 @@ class TrainState:
         Raises:
             RunError: The keys are those of another version.
         """
+        values = {"schedule": {}, **values}  # the first checkpoints had none
         known = set(cls.__dataclass_fields__)
         if known != set(values):
             missing, extra = sorted(known - set(values)), sorted(set(values) - known)

@@ -72,6 +72,11 @@ class RunKeeper:
         """Wait until everything is on the disk."""
         self._writer.wait()
 
+    def log(self, kind: str, **values: Any) -> None:
+        """Append a line to events.jsonl (on the main rank)."""
+        if distributed.is_main():
+            self.run.event(kind, **values)
+
     def close(self) -> None:
         """Wait, then end the writing thread."""
         self._writer.close()

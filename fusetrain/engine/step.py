@@ -7,6 +7,7 @@ where reading costs nothing).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -29,6 +30,9 @@ class StepRunner:
         average: Follows the detector, or None.
         machine: Device, precision and memory layout.
         clip_norm: Largest norm of all gradients together; 0 turns clipping off.
+
+    Attributes:
+        grad_norm: () norm of all gradients of the last step before clipping, on the device.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class StepRunner:
             parameter for group in optimizer.param_groups for parameter in group["params"]
         ]
         self._pending: Tensor | None = None
+        self.grad_norm = torch.zeros(())
 
     def step(self, batches: Sequence[Batch], *, updates: int) -> tuple[Tensor, int]:
         """Run one optimizer step over the micro-batches of one accumulation group.
@@ -96,6 +101,7 @@ class StepRunner:
         """Clip and step; return () float, above 0 if the step was skipped as not finite."""
         self.scaler.unscale_(self.optimizer)
         norm = nn.utils.clip_grad_norm_(self._parameters, self.clip_norm, foreach=True)
+        self.grad_norm = norm.detach()
         skipped = (~norm.isfinite()).float()
         if self.scaler.is_enabled():
             self.scaler.step(self.optimizer)
@@ -111,6 +117,23 @@ class StepRunner:
             return int(skipped.item() > 0)
         known, self._pending = self._pending, skipped
         return 0 if known is None else int(known.item() > 0)
+
+
+def shared_numbers(sums: Tensor, grad_norm: Tensor) -> tuple[float | None, float | None]:
+    """Return mean loss and gradient norm of a step, the same on all ranks; waits for the device.
+
+    Args:
+        sums: (4,) sums over this rank's pairs of the three losses, and the number of pairs.
+        grad_norm: () norm of the gradients on this rank.
+
+    Returns:
+        Both None if the step was skipped.
+    """
+    numbers = torch.cat((sums, grad_norm.to(sums).reshape(1)))
+    *losses, pairs, norm = distributed.sum_over_ranks(numbers).tolist()
+    if not pairs or not math.isfinite(norm):
+        return None, None
+    return sum(losses) / pairs, norm / distributed.world_size()
 
 
 def images(batch: Batch, machine: Machine) -> tuple[Tensor, Tensor]:

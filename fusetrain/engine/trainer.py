@@ -8,9 +8,9 @@ steps, so that no accumulation is ever cut.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -20,9 +20,10 @@ from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.epoch_row import epoch_row
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
 from fusetrain.engine.signals import StopFlag
-from fusetrain.engine.step import StepRunner
+from fusetrain.engine.step import StepRunner, shared_numbers
 from fusetrain.errors import DivergedError, StoppedError
 from fusetrain.sample import Batch
+from fusetrain.schedule.following import EVENT, Decision
 from fusetrain.schedule.scheduler import Scheduler
 
 MAX_SKIPPED_IN_A_ROW = 10
@@ -72,6 +73,9 @@ class Keeper(Protocol):
 
     def wait(self) -> None:
         """Wait until everything is on the disk."""
+
+    def log(self, kind: str, **values: Any) -> None:
+        """Append a line to the log of the run."""
 
 
 class Trainer:
@@ -168,6 +172,9 @@ class Trainer:
         state.updates = made
         state.slot += 1
         state.batches += len(batches)
+        if self.scheduler.observes_steps:
+            loss, norm = shared_numbers(sums, self.runner.grad_norm)
+            self._log(self.scheduler.observe(state.slot - 1, loss=loss, grad_norm=norm))
         self.reporter.on_step(state, self.limits.batches_per_epoch)
 
     def _check_divergence(self, batches: list[Batch]) -> None:
@@ -210,6 +217,7 @@ class Trainer:
         self._count_time()
         sums = distributed.sum_over_ranks(self._sums).tolist()
         state.history.append(epoch_row(state, self.scheduler.plan, sums, validation=validation))
+        self._log(self.scheduler.observe_epoch(state.slot, metrics=state.history[-1]))
         state.epoch, state.batches = epoch, 0
         self._sums.zero_()
         ended = epoch == limits.epochs or state.stopped_early
@@ -260,6 +268,7 @@ class Trainer:
         self._check_weights()
         self._count_time()
         self._saved_at = time.perf_counter()
+        self.state.schedule = self.scheduler.state_dict()
         self.state.loss_sums = distributed.sum_over_ranks(self._sums).tolist()
         self.keeper.save(self.state, new_best=new_best)
 
@@ -280,6 +289,10 @@ class Trainer:
         now = time.perf_counter()
         self.state.seconds += now - self._clock
         self._clock = now
+
+    def _log(self, decisions: Sequence[Decision]) -> None:
+        for decision in decisions:
+            self.keeper.log(EVENT, **decision.to_json())
 
     @property
     def _device(self) -> torch.device:

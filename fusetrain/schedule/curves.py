@@ -1,15 +1,22 @@
-"""The shapes of learning-rate schedules and of the warmup, as pure functions of the step.
+"""What a learning-rate curve is, the simplest ones, and the ramp of the warmup; no torch, no state.
 
 A curve is a frozen dataclass with ``factor(step, total_steps)``, a factor on the base rate that is
 1 at the peak; it holds no state and knows neither optimizers nor epochs. `plan.py` turns epochs
-into steps and puts the warmup before or over the curve.
+into steps and puts the warmup before or over the curve. Further curves stand in `decays.py`,
+`cycles.py` and `sequence.py`, those that follow the run in `plateau.py` and `adaptive.py`.
 
 A curve may say more about itself, and a curve of your own may do the same:
 - a field marked by `in_epochs` is written in epochs in a config and arrives here in steps;
 - a share of lr0 marked by `or_as_rate` may also be given as a learning rate;
 - ``compose = "overlap"`` (class attribute; default "shift"): the warmup multiplies the running
   curve instead of preceding it;
-- ``own_warmup = True`` (class attribute): the curve warms up by itself, a `warmup` is an error.
+- ``own_warmup = True`` (class attribute): the curve warms up by itself, a `warmup` is an error;
+  ``warm_end(total_steps)`` may name its first step after that;
+- ``momentum(step, total_steps)``, with ``moves_momentum`` true: SGD's momentum or Adam's beta1 at a
+  step, None where the curve leaves it at `optim.momentum`;
+- ``restarts(total_steps)``: steps at which it jumps back to a peak, for pictures;
+- ``rewarm_at(step, total_steps)``: (step, length) of the warmup after a restart, or None;
+- ``notes(total_steps)``: sentences about settings that are used otherwise than written.
 """
 
 from __future__ import annotations
@@ -25,6 +32,7 @@ from pydantic import Field
 from fusetrain.config.schema import Fraction, Positive
 
 Compose = Literal["shift", "overlap"]
+EpochDefault = Callable[[float], float | tuple[float, ...]]
 
 
 class Curve(Protocol):
@@ -48,29 +56,47 @@ class EpochValued:
         origin: ``curve`` for lengths and for times that count from the start of the curve,
             ``run`` for times that count from epoch 0 of the run.
         default: Epochs of the run to the value in epochs that is taken where none is given.
+        or_warmup: The length of the warmup is taken instead of the default, where there is one.
     """
 
     origin: Literal["curve", "run"] = "curve"
-    default: Callable[[int], float | tuple[float, ...]] | None = None
+    default: EpochDefault | None = None
+    or_warmup: bool = False
 
 
 def in_epochs(
     *,
     origin: Literal["curve", "run"] = "curve",
-    default: Callable[[int], float | tuple[float, ...]] | None = None,
+    default: EpochDefault | None = None,
+    or_warmup: bool = False,
 ) -> Mapping[str, Any]:
     """Mark a field, as its ``metadata``, that a config gives in epochs or as ``{steps: N}``.
 
     Args:
         origin: What the time counts from; see `EpochValued`.
         default: Makes the value in epochs, where a config names none, from the epochs of the run.
+        or_warmup: Take the length of the warmup instead of the default, where there is one.
     """
-    return {"epochs": EpochValued(origin=origin, default=default)}
+    return {"epochs": EpochValued(origin=origin, default=default, or_warmup=or_warmup)}
 
 
 def or_as_rate(name: str) -> Mapping[str, Any]:
     """Mark a share of lr0, as its ``metadata``, that may also be given as a rate under ``name``."""
     return {"rate": name}
+
+
+def no_setting() -> Mapping[str, Any]:
+    """Mark a field, as its ``metadata``, that no config gives."""
+    return {"setting": False}
+
+
+def another_curve(name: str) -> Mapping[str, Any]:
+    """Mark a field, as its ``metadata``, that a config gives as ``{name: …, parameters}``.
+
+    Args:
+        name: The curve that is taken where a config gives none.
+    """
+    return {"curve": name}
 
 
 @dataclass(frozen=True)
@@ -153,18 +179,21 @@ class Ramp:
         gamma: Exponent of ``exp``; the larger, the later the rise.
         align: ``end`` takes x = (step + 1) / steps and is done at the last step of the warmup;
             ``start`` takes x = step / steps, as torch's LinearLR, and is done one step later.
+        hold: Steps for which the progress is held; those of an epoch for `warmup.unit: epoch`.
     """
 
     steps: int
     curve: Literal["linear", "exp", "cosine", "constant"] = "linear"
     gamma: float = 2.0
     align: Literal["end", "start"] = "end"
+    hold: int = 1
 
     def progress(self, step: int) -> float:
         """Return how far the warmup is at a step of the run, from 0 to 1."""
         if step >= self.steps:
             return 1.0
-        x = (step + 1 if self.align == "end" else step) / self.steps
+        first = step - step % self.hold
+        x = min(1.0, (first + self.hold if self.align == "end" else first) / self.steps)
         match self.curve:
             case "linear":
                 return x

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
 from fusetrain.config.schema import PARTS, Part, PlanChange, ScheduleSettings, WarmupSettings
-from fusetrain.schedule import SCHEDULES
+from fusetrain.schedule.curve_time import KeyProblem
 from fusetrain.schedule.curves import blend
-from fusetrain.schedule.options import KeyProblem, curve_problems, warmup_lengths
+from fusetrain.schedule.following import Decision, FollowingCurve, Observer
+from fusetrain.schedule.options import curve_problems, warms_up_itself, warmup_lengths
+from fusetrain.schedule.plan_notes import absent_notes, curve_notes, warmup_notes
 from fusetrain.schedule.stretch import Shape, Stretch, make_stretch, raise_problems
 
 __all__ = ["GroupKey", "SchedulePlan", "curve_problems", "make_plan", "replanned"]
@@ -49,27 +51,29 @@ class SchedulePlan:
         steps_per_epoch: Optimizer steps of one epoch.
         epochs: Epochs of the whole run.
         lr0: Peak learning rate.
-        warmup_steps: Length of the common warmup, as it is run.
         notes: Sentences about settings that are used otherwise than written, such as a warmup
             longer than the run.
         groups: Parameter groups in the order of the columns `lr/pg0`, `lr/pg1`, …
         scales: Part to factor on its learning rate; None stands for all others.
         bias_lr: Rate from which biases start in the warmup; None: as the other weights.
-        momentum_span: Momentum at the start and at the end of the warmup; None: never changed.
+        momentum_start: Momentum at the start of the warmup; None: the warmup leaves it alone.
+        base_momentum: Momentum where neither warmup nor curve moves it.
         stretches: What holds from which step on; more than one where a run was extended.
+        stages: (first step, last step, name) of each stage of the training; empty without stages.
     """
 
     total_steps: int
     steps_per_epoch: int
     epochs: int
     lr0: float
-    warmup_steps: int
     notes: tuple[str, ...]
     groups: tuple[GroupKey, ...]
     scales: Mapping[str | None, float]
     bias_lr: float | None
-    momentum_span: tuple[float, float] | None
+    momentum_start: float | None
+    base_momentum: float
     stretches: tuple[Stretch, ...]
+    stages: tuple[tuple[int, int, str], ...] = ()
 
     def factor(self, step: int) -> float:
         """Return the factor on lr0, warmup included, without part scales and bias rate."""
@@ -85,9 +89,54 @@ class SchedulePlan:
 
     def momentum(self, step: int) -> float | None:
         """Return the momentum (or beta1) at a step; None where the plan leaves it alone."""
-        if self.momentum_span is None:
+        if not self.sets_momentum:
             return None
-        return blend(*self.momentum_span, self._shape(None, step).ramp.progress(step))
+        shape = self._shape(None, step)
+        own = shape.momentum(step)
+        target = self.base_momentum if own is None else own
+        if self.momentum_start is None:
+            return target
+        return blend(self.momentum_start, target, shape.ramp.progress(step))
+
+    @property
+    def sets_momentum(self) -> bool:
+        """Return whether the warmup or the curve moves the momentum."""
+        shapes = (stretch.shapes[None] for stretch in self.stretches)
+        return self.momentum_start is not None or any(shape.moves_momentum for shape in shapes)
+
+    @property
+    def warmup_steps(self) -> int:
+        """Return the length of the common warmup, or of the curve's own, as it is run."""
+        return self._last_shape.warmup_steps
+
+    @property
+    def restarts(self) -> tuple[int, ...]:
+        """Return the steps at which the schedule jumps back to a peak."""
+        ends = [*(stretch.from_step for stretch in self.stretches[1:]), self.total_steps]
+        return tuple(
+            step
+            for stretch, end in zip(self.stretches, ends, strict=True)
+            for step in stretch.shapes[None].restarts
+            if stretch.from_step <= step < end
+        )
+
+    def decided(self, decisions: Sequence[Decision]) -> SchedulePlan:
+        """Return the plan with what a curve that follows the run has decided."""
+        stretches = tuple(stretch.decided(decisions) for stretch in self.stretches)
+        return replace(self, stretches=stretches)
+
+    def observer(self) -> Observer | None:
+        """Return an observer of the run; None for a schedule that is known beforehand."""
+        curve = self._last_shape.curve
+        return curve.observer(self.total_steps) if isinstance(curve, FollowingCurve) else None
+
+    def extremes(self) -> dict[str, SchedulePlan]:
+        """Return plans at the ends of what may happen; none where all is known beforehand."""
+        curve = self._last_shape.curve
+        if not isinstance(curve, FollowingCurve):
+            return {}
+        found = curve.extremes(self.total_steps, steps_per_epoch=self.steps_per_epoch)
+        return {name: self.decided(decisions) for name, decisions in found.items()}
 
     def epoch_of(self, step: int) -> int:
         """Return the epoch, from 0, that a step lies in."""
@@ -105,6 +154,10 @@ class SchedulePlan:
     def row(self, step: int) -> tuple[float, ...]:
         """Return the planned learning rates at a step, in the order of `columns`."""
         return (self.lr0 * self.factor(step), *(self.lr(group, step) for group in self.groups))
+
+    @property
+    def _last_shape(self) -> Shape:
+        return self.stretches[-1].shapes[None]
 
     def _shape(self, part: str | None, step: int) -> Shape:
         assert 0 <= step < self.total_steps, f"step {step} of {self.total_steps}"
@@ -142,7 +195,7 @@ def make_plan(
     steps_per_epoch = -(-batches_per_epoch // accumulate)
     changes = settings.plans or [PlanChange(from_step=0, epochs=epochs)]
     raise_problems([*curve_problems(settings), *_length_problems(changes, epochs, steps_per_epoch)])
-    if getattr(SCHEDULES.get(settings.name), "own_warmup", False):
+    if warms_up_itself(settings):
         settings = settings.model_copy(update={"warmup": WarmupSettings(steps=0)})
     warmup = settings.warmup or WarmupSettings()
     wanted = warmup_lengths(warmup, steps_per_epoch)
@@ -159,12 +212,16 @@ def make_plan(
         steps_per_epoch=steps_per_epoch,
         epochs=epochs,
         lr0=lr0,
-        warmup_steps=stretches[-1].shapes[None].ramp.steps,
-        notes=tuple(_notes(stretches[-1], wanted, ordered, scale_of)),
+        notes=(
+            *warmup_notes(stretches[-1], wanted, within_epoch=warmup.within_epoch, parts=ordered),
+            *absent_notes((*wanted, *scale_of), ordered),
+            *curve_notes(stretches[-1].shapes[None], momentum),
+        ),
         groups=groups,
         scales=scales,
         bias_lr=warmup.bias_lr,
-        momentum_span=None if warmup.momentum is None else (warmup.momentum, momentum),
+        momentum_start=warmup.momentum,
+        base_momentum=momentum,
         stretches=stretches,
     )
 
@@ -207,28 +264,3 @@ def _groups(
         return tuple(GroupKey(None, kind) for kind in KINDS), {None: scale}
     groups = tuple(GroupKey(part, kind) for part in per_part for kind in KINDS)
     return groups, {None: 1.0, **{part: scale for part, (scale, _) in per_part.items()}}
-
-
-def _notes(
-    stretch: Stretch,
-    wanted: Mapping[str | None, int],
-    parts: Sequence[str],
-    part_scales: Mapping[str, float],
-) -> list[str]:
-    common = stretch.shapes[None]
-    reason = {
-        "shift": "so that one step runs at lr0 and the last at the end of the curve",
-        "overlap": "so that two steps are left without it",
-    }[common.compose]
-    notes = [
-        f"the warmup{f' of {part}' if part else ''} is cut from {steps} to "
-        f"{stretch.shapes[part].ramp.steps} of {common.total_steps} steps, {reason}"
-        for part, steps in wanted.items()
-        if stretch.shapes[part].ramp.steps < steps and (part is None or part in parts)
-    ]
-    absent = [part for part in (*wanted, *part_scales) if part is not None and part not in parts]
-    notes += [
-        f"the model has no part {part}: its learning-rate settings are ignored"
-        for part in dict.fromkeys(absent)
-    ]
-    return notes

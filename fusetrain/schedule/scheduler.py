@@ -1,13 +1,16 @@
 """The adapter between a plan and an optimizer: it writes rates before the step they are meant for.
 
 It keeps no counter: the caller names the step, so a resumed run needs one integer and an outside
-write to a group lasts one step. It needs no torch, only `param_groups`.
+write to a group lasts one step. Only a schedule that follows the run carries more, in its
+`state_dict`. It needs no torch, only `param_groups`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from fusetrain.schedule.following import Decision, Metrics, merged
 from fusetrain.schedule.plan import GroupKey, SchedulePlan
 
 
@@ -20,20 +23,66 @@ class HasParamGroups(Protocol):
 
 
 class Scheduler:
-    """Writes the rates of a plan into an optimizer.
+    """Writes the rates of a plan into an optimizer, and lets a plan that follows the run see it.
 
     Args:
         plan: The rates.
         optimizer: Its groups carry `part` (or None) and `kind`, as in `GroupKey`.
         lr_scale: Factor on all rates, below 1 after a rollback; may be changed at any time.
+        state: What `state_dict` returned in the run that goes on; empty at a start.
     """
 
     def __init__(
-        self, plan: SchedulePlan, optimizer: HasParamGroups, *, lr_scale: float = 1.0
+        self,
+        plan: SchedulePlan,
+        optimizer: HasParamGroups,
+        *,
+        lr_scale: float = 1.0,
+        state: Mapping[str, Any] | None = None,
     ) -> None:
         self.plan = plan
         self.optimizer = optimizer
         self.lr_scale = lr_scale
+        self._observer = plan.observer()
+        self._decisions: tuple[Decision, ...] = ()
+        if self._observer is not None and state:
+            made = [Decision.from_json(values) for values in state["decisions"]]
+            self._keep([decision for decision in made if decision is not None])
+            self._observer.load_state_dict(state["observer"], self._decisions)
+
+    @property
+    def observes_steps(self) -> bool:
+        """Return whether `observe` has to be called after each step."""
+        return self._observer is not None and self._observer.needs_steps
+
+    def observe(
+        self, step: int, *, loss: float | None, grad_norm: float | None
+    ) -> Sequence[Decision]:
+        """Take note of a step; see `Observer.observe`. What is decided holds from the next one."""
+        if self._observer is None:
+            return ()
+        return self._keep(self._observer.observe(step, loss=loss, grad_norm=grad_norm))
+
+    def observe_epoch(self, next_step: int, *, metrics: Metrics) -> Sequence[Decision]:
+        """Take note of an epoch; see `Observer.observe_epoch`."""
+        if self._observer is None:
+            return ()
+        return self._keep(self._observer.observe_epoch(next_step, metrics=metrics))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run has to know, as JSON types; empty for a plan that is fixed."""
+        if self._observer is None:
+            return {}
+        return {
+            "observer": self._observer.state_dict(),
+            "decisions": [decision.to_json() for decision in self._decisions],
+        }
+
+    def _keep(self, decisions: Sequence[Decision]) -> Sequence[Decision]:
+        if decisions:
+            self._decisions = merged((*self._decisions, *decisions))
+            self.plan = self.plan.decided(self._decisions)
+        return decisions
 
     def set(self, step: int) -> list[float]:
         """Write learning rates, and momentum where it warms up, for the step about to be made.

@@ -16,6 +16,7 @@ from fusetrain.build import plan_from_config
 from fusetrain.cli.app import run
 from fusetrain.config.load import effective_yaml, load_config
 from fusetrain.results.run_dir import CSV_COLUMNS, csv_text
+from fusetrain.schedule.following import Decision
 from fusetrain.schedule.plan import SchedulePlan
 
 CONFIG = """
@@ -60,7 +61,7 @@ def write_run(
             row | dict(zip(plan.columns, plan.row(plan.last_step_of(epoch)), strict=True))
         )
     path = Path(folder)
-    path.mkdir()
+    path.mkdir(exist_ok=True)
     (path / "config.yaml").write_text(effective_yaml(settings), encoding="utf-8")
     (path / "results.csv").write_text(csv_text(history, len(plan.groups)), encoding="utf-8")
     event = {"time": 1.0, "event": "start", "batches_per_epoch": steps_per_epoch}
@@ -256,3 +257,108 @@ def test_a_wrong_parameter_is_shown_with_its_place(capsys: pytest.CaptureFixture
     panel = " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert "train.yaml:3:3" in panel
     assert "did you mean 'lrf'?" in panel
+
+
+def test_configs_are_drawn_over_one_another(capsys: pytest.CaptureFixture[str]) -> None:
+    write_config("a.yaml")
+    write_config("b.yaml", CONFIG.replace("cosine", "linear"))
+    command = ["a.yaml", "b.yaml", "--steps-per-epoch", "5"]
+    found = report(command, capsys)
+    assert found["figure"] == "lr.png"
+    assert (found["plan"]["name"], [plan["name"] for plan in found["others"]]) == (
+        "cosine",
+        ["linear"],
+    )
+    assert run(["plot-lr", *command]) == 0
+    shown = capsys.readouterr().out
+    assert "● lr0 of a.yaml   ○ lr0 of b.yaml" in shown
+    assert shown.count("30 steps, warmup 5") == 2
+    assert run(["plot-lr", *command, "--csv", "lr.csv"]) == 2
+    assert run(["plot-lr", "a.yaml", "--steps-per-epoch", "5", "--csv", "lr.csv"]) == 0
+    assert Path("a_lr.png").is_file()
+
+
+def test_a_config_beside_runs_is_drawn_and_not_compared(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_run("exp", write_config())
+    write_config("other.yaml", CONFIG.replace("cosine", "linear"))
+    found = report(["exp", "other.yaml"], capsys)
+    assert found["plan"]["name"] == "linear"
+    assert found["runs"] == [
+        {"name": "exp", "csv": str(Path("exp/results.csv").resolve()), "epochs": 6}
+    ]
+
+
+def test_restarts_and_momentum_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    write_config(text="train: {epochs: 6}\nschedule: {name: cosine_restarts, t0: 2}\n")
+    plan = report(["--config", "train.yaml", "--steps-per-epoch", "5"], capsys)["plan"]
+    assert (plan["restarts"], plan["momentum"]) == ([25], False)
+    write_config(text="train: {epochs: 6}\nschedule: {name: onecycle}\n")
+    command = ["--config", "train.yaml", "--steps-per-epoch", "5", "--csv", "lr.csv"]
+    assert report(command, capsys)["plan"]["momentum"]
+    header, first, *_ = Path("lr.csv").read_text(encoding="utf-8").splitlines()
+    assert header.endswith(",momentum")
+    assert first.endswith(",0.95")
+
+
+PLATEAU = """
+train: {epochs: 6, batch: 2}
+schedule: {name: plateau, gamma: 0.5, warmup: {epochs: 1}}
+"""
+
+
+def test_what_may_become_of_a_schedule_that_follows_the_run_is_drawn(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_config(text=PLATEAU.replace("gamma: 0.5", "gamma: 0.5, patience: 1"))
+    assert run(["plot-lr", "--config", "train.yaml", "--steps-per-epoch", "5"]) == 0
+    shown = capsys.readouterr()
+    assert "○ if the metric never gets better" in shown.out
+    assert "follows the run: what is planned holds until it decides" in shown.err
+
+
+def write_following_run(*events: dict[str, Any]) -> None:
+    """Write a run of the plateau config whose rates were halved from step 10, then from 20."""
+    config = write_config(text=PLATEAU)
+    plan = write_run("exp", config)
+    decisions = [Decision(10, "lower", 0.5), Decision(20, "lower", 0.25)]
+    plan = plan.decided(decisions)
+    history = []
+    for epoch in range(6):
+        row: dict[str, Any] = dict.fromkeys(CSV_COLUMNS, 1.0) | {"epoch": epoch + 1}
+        rates = plan.row(plan.last_step_of(epoch))
+        history.append(row | dict(zip(plan.columns, rates, strict=True)))
+    Path("exp/results.csv").write_text(csv_text(history, 3), encoding="utf-8")
+    with Path("exp/events.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(json.dumps(event) + "\n" for event in events)
+
+
+LOWER = {"event": "schedule", "what": "lower"}
+FIRST, SECOND = LOWER | {"step": 10, "value": 0.5}, LOWER | {"step": 20, "value": 0.25}
+
+
+def test_what_a_run_decided_is_replayed(capsys: pytest.CaptureFixture[str]) -> None:
+    write_following_run(FIRST, SECOND)
+    assert run(["plot-lr", "--config", "train.yaml", "exp", "--csv", "lr.csv"]) == 0
+    assert "the run followed its plan" in capsys.readouterr().out
+    rates = [row.split(",")[2] for row in Path("lr.csv").read_text().splitlines()[1:]]
+    assert [rates[step] for step in (9, 10, 20, 29)] == ["0.001", "0.0005", "0.00025", "0.00025"]
+    assert report(["exp"], capsys)["plan"]["last"] == 0.00025
+
+
+def test_what_a_killed_run_decided_after_its_last_save_is_forgotten() -> None:
+    lost = LOWER | {"step": 15, "value": 0.1}
+    resumed = {"event": "start", "slot": 12}
+    write_following_run(FIRST, lost, resumed, SECOND)
+    assert run(["plot-lr", "--config", "train.yaml", "exp", "--no-terminal"]) == 0
+    write_following_run(FIRST, lost, SECOND)
+    assert run(["plot-lr", "--config", "train.yaml", "exp", "--no-terminal"]) == 8
+
+
+@pytest.mark.parametrize(
+    "broken", [{"step": "10"}, {"step": 10}, LOWER, LOWER | {"step": True, "value": 1}]
+)
+def test_an_event_that_says_nothing_is_passed_over(broken: dict[str, Any]) -> None:
+    write_following_run(LOWER | broken, FIRST, SECOND)
+    assert run(["plot-lr", "--config", "train.yaml", "exp", "--no-terminal"]) == 0

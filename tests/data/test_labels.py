@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusetrain.data.labels import count_classes, parse_labels, read_labels
+from fusetrain.data.labels import parse_labels, read_labels
 
 
 def test_lines_become_boxes_with_the_numbers_of_the_file() -> None:
@@ -104,13 +104,6 @@ def test_special_file_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.txt")
     (problem,) = read_labels(tmp_path / "a.txt", 2).problems
     assert "not a regular file" in problem.message
-
-
-def test_classes_are_counted_over_all_files_below_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "train").mkdir()
-    (tmp_path / "train" / "a.txt").write_text("0 .5 .5 .1 .1\n4 .5 .5 .1 .1\nnonsense\n")
-    assert count_classes(tmp_path) == 5
-    assert count_classes(tmp_path / "nowhere") == 0
 
 
 @given(st.text(max_size=200))

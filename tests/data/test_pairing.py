@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusetrain.data.pairing import Orphan, join_pairings, pair_by_key, pair_key
+from fusetrain.data.pairing import Orphan, has_suffix, join_pairings, pair_by_key, pair_key
 
 
 def test_lost_frame_does_not_shift_the_pairs_behind_it() -> None:
@@ -78,3 +79,31 @@ def test_every_file_lands_in_exactly_one_place(rgb: list[str], ir: list[str]) ->
         placed_ir += clash.ir_paths
     assert sorted(placed_rgb) == sorted(rgb)
     assert sorted(placed_ir) == sorted(ir)
+
+
+def test_suffixes_of_the_modalities_are_no_part_of_the_key() -> None:
+    pairing = pair_by_key(
+        ["f/a_Visible.png", "f/b_visible.png", "f/c.png"],
+        ["f/A_LWIR.jpg", "f/d_lwir.png"],
+        rgb_folder="f",
+        ir_folder="f",
+        rgb_suffix="_visible",
+        ir_suffix="_lwir",
+    )
+    assert pairing.pairs == (("f/a_Visible.png", "f/A_LWIR.jpg"),)
+    assert [orphan.path for orphan in pairing.rgb_only] == ["f/b_visible.png", "f/c.png"]
+    assert [orphan.path for orphan in pairing.ir_only] == ["f/d_lwir.png"]
+
+
+@pytest.mark.parametrize(
+    ("path", "suffix", "expected"),
+    [
+        ("x/a_ir.png", "_ir", True),
+        ("x/a_IR.png", "_ir", True),
+        ("x/_ir.png", "_ir", False),
+        ("x_ir/a.png", "_ir", False),
+        ("x/a.png", "", True),
+    ],
+)
+def test_suffix_counts_only_behind_something(path: str, suffix: str, expected: bool) -> None:
+    assert has_suffix(path, suffix) == expected

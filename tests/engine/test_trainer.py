@@ -36,6 +36,7 @@ class Watch:
     slots: list[int] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)
     on_each_step: Callable[[TrainState], None] = lambda state: None
+    logged: list[dict[str, Any]] = field(default_factory=list)
 
     def save(self, state: TrainState, *, new_best: bool) -> None:
         self.keeper.save(state, new_best=new_best)
@@ -45,6 +46,9 @@ class Watch:
 
     def wait(self) -> None:
         self.keeper.wait()
+
+    def log(self, kind: str, **values: Any) -> None:
+        self.logged.append({"kind": kind} | values)
 
     def on_step(self, state: TrainState, batches_per_epoch: int) -> None:
         self.steps.append(state.batches)
@@ -299,3 +303,36 @@ def test_without_average_the_weights_themselves_are_judged_and_kept(bench: Setup
     assert content["average"] is None
     for name, value in made.session.detector.state_dict().items():
         assert torch.equal(content["model"][name], value)
+
+
+FOLLOWING: dict[str, dict[str, Any]] = {
+    "plateau": {"metric": "train_loss", "patience": 0, "gamma": 0.5, "threshold": 0.9},
+    "adaptive": {"warm": {"steps": 6}, "restart": {"steps": 3}, "tolerance": 0.0},
+}
+
+
+@pytest.mark.parametrize("name", FOLLOWING)
+def test_run_whose_schedule_follows_it_resumes_bit_equal(bench: Setup, name: str) -> None:
+    groups = {
+        "train": {"epochs": 4, "val_every": 9, "save_every": {"steps": 4, "minutes": None}},
+        "schedule": {"name": name, "warmup": None, **FOLLOWING[name]},
+    }
+    through = bench(**groups)
+    through.run()
+    last = unpack(through.watch.saved[-1], "through")
+    decisions = last["state"]["schedule"]["decisions"]
+    assert len(decisions) >= 2
+    assert [{"kind": "schedule", **made} for made in decisions] == through.watch.logged
+    rates = [row["lr0"] for row in last["state"]["history"]]
+    undecided = [through.session.plan.row(5 * epoch + 4)[0] for epoch in range(4)]
+    assert rates != undecided
+    for number in (1, 2):  # after steps 8 and 12, in the middle of an epoch
+        again = bench(through.watch.saved[number], **groups)
+        again.run()
+        assert_same(last, unpack(again.watch.saved[-1], "resumed"))
+
+
+def test_schedule_that_follows_the_epochs_alone_does_not_wait_for_each_step(bench: Setup) -> None:
+    made = bench(schedule={"name": "plateau", "warmup": None})
+    assert not made.trainer.scheduler.observes_steps
+    assert bench().run().schedule == {}

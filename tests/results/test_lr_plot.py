@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 
 from fusetrain.errors import ResourceError
-from fusetrain.results.lr_plot import LrChart, LrLine, draw_lr_text, save_lr_figure
+from fusetrain.results.figure_style import LINE_COLOURS
+from fusetrain.results.lr_chart import LrChart, LrLine
+from fusetrain.results.lr_plot import save_lr_figure
+from fusetrain.results.lr_text import draw_lr_text
 
 EPOCHS = [0.1 * (step + 1) for step in range(100)]
 FALL = LrLine("lr0 of a.yaml", EPOCHS, [1e-3 * (1 - step / 99) for step in range(100)])
@@ -39,7 +42,7 @@ def test_figures_show_their_lines_and_are_equal_byte_for_byte(tmp_path: Path) ->
         assert paths[0].read_bytes() == paths[1].read_bytes()
     with Image.open(tmp_path / "1.png") as image:
         assert image.size == (1080, 576)
-    blue, orange = (0x1F, 0x77, 0xB4), (0xFF, 0x7F, 0x0E)
+    blue, orange = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)  # of Okabe and Ito
     assert {blue, orange} <= colours(tmp_path / "1.png")
     save_lr_figure(chart(FALL), tmp_path / "3.png")
     assert orange not in colours(tmp_path / "3.png")
@@ -52,6 +55,34 @@ def test_losses_get_an_axis_of_their_own(tmp_path: Path) -> None:
     save_lr_figure(chart(FALL), tmp_path / "without.svg")
     assert "<!-- loss -->" in (tmp_path / "lr.svg").read_text(encoding="utf-8")
     assert "<!-- loss -->" not in (tmp_path / "without.svg").read_text(encoding="utf-8")
+
+
+def test_restarts_stages_and_momenta_are_drawn(tmp_path: Path) -> None:
+    momentum = LrLine(FALL.label, EPOCHS, [0.9 - step / 1000 for step in range(100)])
+    shown = LrChart(
+        title="t",
+        lines=[FALL],
+        num_epochs=10,
+        restarts=[2.5, 7.5],
+        stages=[(0, 4, "RGB alone"), (4, 10, "both")],
+        momenta=[momentum],
+    )
+    save_lr_figure(shown, tmp_path / "lr.svg")
+    text = (tmp_path / "lr.svg").read_text(encoding="utf-8")
+    for word in ("restart", "RGB alone", "both", "momentum"):
+        assert f"<!-- {word} -->" in text
+        save_lr_figure(chart(FALL), tmp_path / "plain.svg")
+        assert f"<!-- {word} -->" not in (tmp_path / "plain.svg").read_text(encoding="utf-8")
+    save_lr_figure(shown, tmp_path / "lr.png")
+    with Image.open(tmp_path / "lr.png") as image:
+        assert image.size == (1080, 744)
+
+
+def test_every_colour_is_one_that_colour_blind_eyes_tell_apart(tmp_path: Path) -> None:
+    lines = [LrLine(str(number), EPOCHS, [number + 1.0] * 100) for number in range(6)]
+    save_lr_figure(chart(*lines, warmup=0.0), tmp_path / "lr.png")
+    wanted = {tuple(bytes.fromhex(colour[1:])) for colour in LINE_COLOURS}
+    assert wanted <= colours(tmp_path / "lr.png")
 
 
 @pytest.mark.parametrize("label", ["_hidden", "a$b$c", "夜の走行", "\x1b[31mred", "x" * 200])
@@ -101,6 +132,18 @@ def test_the_time_axis_shows_the_epochs_and_the_warmup() -> None:
     assert plot.count("=") / len(plot) == pytest.approx(0.3, abs=0.01)
     assert numbers.split() == ["0", "5", "10"]
     assert "* lr0 of a.yaml   o exp   = warmup 3 epochs" in legend
+
+
+@pytest.mark.parametrize(("is_unicode", "mark"), [(True, "┻"), (False, "^")])
+def test_restarts_stand_on_the_time_axis(is_unicode: bool, mark: str) -> None:
+    shown = LrChart("t", [FALL, FLAT], 10, restarts=[2.5, 5.0])
+    axis, _, legend = drawn(shown, is_unicode=is_unicode)[16:19]
+    plot = axis[axis.index("└" if is_unicode else "+") + 1 :]
+    assert [index / len(plot) for index, cell in enumerate(plot) if cell == mark] == [
+        pytest.approx(0.25, abs=0.02),
+        pytest.approx(0.5, abs=0.02),
+    ]
+    assert f"{mark} 2 restarts" in legend
 
 
 def test_a_single_line_is_drawn_in_braille() -> None:

@@ -12,6 +12,7 @@ from torch.optim import lr_scheduler
 
 from fusetrain.config.schema import PARTS, PlanChange, ScheduleSettings
 from fusetrain.errors import ConfigError
+from fusetrain.schedule.following import Decision, rescaled
 from fusetrain.schedule.plan import GroupKey, SchedulePlan, make_plan, replanned
 
 DECAY, NORM, BIAS = (GroupKey(None, kind) for kind in ("decay", "norm", "bias"))
@@ -284,3 +285,91 @@ def test_an_eta_min_above_lr0_is_refused() -> None:
 def test_a_length_that_rounds_to_no_step_is_refused_where_one_is_needed() -> None:
     with pytest.raises(ConfigError, match="t_max"):
         plan_of({"t_max": 0.1}, batches_per_epoch=2)
+
+
+def test_a_warmup_in_epochs_holds_its_rate_for_an_epoch() -> None:
+    plan = plan_of({"warmup": {"epochs": 3, "unit": "epoch", "start": 0}})
+    factors = all_factors(plan)
+    assert [set(factors[24 * epoch : 24 * epoch + 24]) for epoch in range(3)] == [
+        {1 / 3},
+        {2 / 3},
+        {1.0},
+    ]
+    late = plan_of({"warmup": {"epochs": 2, "unit": "epoch", "align": "start", "start": 0.1}})
+    assert [late.factor(step) for step in (0, 23, 24, 47, 48)] == [0.1, 0.1, 0.55, 0.55, 1.0]
+
+
+def test_a_warmup_within_the_first_epoch_is_cut_to_it_and_told() -> None:
+    plan = plan_of({"warmup": {"steps": 1000, "within_epoch": True}})
+    assert plan.warmup_steps == 23
+    (note,) = plan.notes
+    assert "cut from 1000 to 23 of 720 steps, so that it ends within an epoch" in note
+    assert plan_of({"warmup": {"steps": 20, "within_epoch": True}}).notes == ()
+
+
+def test_each_restart_is_warmed_up_as_the_run_is() -> None:
+    schedule = {
+        "name": "cosine_restarts",
+        "t0": 10,
+        "rewarm": 2,
+        "warmup": {"epochs": 5, "start": 0.1, "curve": "cosine", "bias_lr": 0.01},
+    }
+    plan = plan_of(schedule)
+    first = [plan.factor(step) for step in range(120, 120 + 240)]
+    second = [plan.factor(step) for step in range(360, 360 + 240)]
+    assert plan.restarts == (360, 600)
+    assert first[0] == 1.0
+    wanted = [0.1 + 0.9 * (1 - math.cos(math.pi * (step + 1) / 48)) / 2 for step in range(48)]
+    assert second[:48] == pytest.approx(wanted, abs=1e-15)
+    assert second[47] == second[48] == 1.0
+    assert all(early >= late for early, late in pairwise(second[48:]))
+    assert {plan.lr(BIAS, step) == plan.lr(DECAY, step) for step in range(119, 720)} == {True}
+
+
+def test_a_curve_that_moves_the_momentum_says_so_and_meets_the_warmup() -> None:
+    plan = plan_of({"name": "cyclic", "step_size_up": 3, "warmup": {"momentum": 0.5}})
+    assert "optim.momentum (0.9) is not used" in plan.notes[0]
+    assert plan.momentum(0) == pytest.approx(0.5 + (0.9 - 0.5) / 72)
+    assert [plan.momentum(step) for step in (72, 144, 216)] == [0.8, 0.9, 0.8]
+
+
+def test_a_curve_with_its_own_warmup_names_its_length() -> None:
+    assert plan_of({"name": "yolox", "warm": 4}).warmup_steps == 96
+    assert plan_of({"name": "adaptive", "warm": 4}).warmup_steps == 96
+    pieces = [{"name": "yolox", "warm": 2, "epochs": 20}, {"name": "cosine"}]
+    assert plan_of({"name": "sequence", "curves": pieces}).warmup_steps == 48
+
+
+def test_the_inverse_square_root_takes_its_scale_from_the_warmup() -> None:
+    plan = plan_of({"name": "inverse_sqrt", "warmup": {"epochs": 5, "align": "start", "start": 0}})
+    wanted = [min(step / 120, math.sqrt(120 / max(step, 1))) for step in range(720)]
+    assert all_factors(plan) == pytest.approx(wanted, abs=1e-12)
+    alone = plan_of({"name": "inverse_sqrt", "warmup": {"steps": 0}})
+    assert alone.factor(3 * 24) == 0.5
+
+
+def test_an_extended_run_keeps_its_restarts_up_to_the_change() -> None:
+    plans = replanned([], from_step=480, old_epochs=20, new_epochs=40)
+    schedule = {"name": "cosine_restarts", "warmup": {"steps": 0}}
+    schedule["plans"] = [change.model_dump() for change in plans]  # type: ignore[assignment]
+    assert plan_of(schedule, epochs=40).restarts == (7 * 24, 14 * 24, 28 * 24)
+
+
+def test_what_is_decided_holds_from_its_step_on_for_every_part() -> None:
+    plan = plan_of({"name": "plateau", "warmup": {"steps": 0}}, part_scales={"neck": 0.1})
+    known = plan.decided([Decision(240, "lower", 0.5), Decision(480, "lower", 0.25)])
+    assert [known.factor(step) for step in (239, 240, 479, 480, 719)] == [1, 0.5, 0.5, 0.25, 0.25]
+    assert known.lr(GroupKey("neck", "bias"), 240) == 1e-3 * 0.1 * 0.5
+    assert plan.factor(480) == 1.0
+    assert plan_of().observer() is None
+    assert plan_of().extremes() == {}
+
+
+def test_saved_decisions_move_with_the_length_of_an_epoch() -> None:
+    made = [Decision(240, "lower", 0.5), Decision(400, "lower", 0.25)]
+    state = {"observer": {"best": 0.5}, "decisions": [decision.to_json() for decision in made]}
+    assert rescaled(state, 1.5, slot=360) == {
+        "observer": {"best": 0.5},
+        "decisions": [Decision(360, "lower", 0.5).to_json()],
+    }
+    assert rescaled({}, 1.5, slot=0) == {}

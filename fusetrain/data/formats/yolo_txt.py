@@ -1,74 +1,50 @@
 """The native layout: images/, imagesIR/ and labels/ beside a data.yaml, one YOLO txt an image.
 
-Reading goes through the data YAML, as training does. Writing makes a new folder and copies the
-images; the source is never touched.
+Without its imagesIR/ it is the tree that YOLO trainers read, so "as YOLO" and "native" are one
+format. Reading goes through the data YAML, as training does; writing makes a new folder.
+
+    data.yaml  images/<split>/<key>.*  imagesIR/<split>/<key>.*  labels/<split>/<key>.txt
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fusetrain.config.yaml import dump_yaml
-from fusetrain.data.index import DatasetIndex, scan_split
-from fusetrain.data.spec import load_spec
-from fusetrain.errors import DataError
+from fusetrain.data.formats.tree import WrittenSplit, data_yaml, read_split, write_tree
+from fusetrain.data.index import DatasetIndex
 
 
 class YoloTxt:
     """Reader and writer of the native layout."""
 
+    folders = ("images", "imagesIR")
+
     def read(self, path: Path, split: str) -> DatasetIndex:
-        """Return the pairs of a split.
-
-        Args:
-            path: Data YAML or data-set folder.
-            split: train, val or test.
-
-        Raises:
-            DataError: The data set or its split cannot be used.
-        """
-        return scan_split(load_spec(path), split).index
+        """Return the pairs of a split; see `read_split`."""
+        return read_split(path, split)
 
     def write(self, indexes: Sequence[DatasetIndex], folder: Path) -> Path:
-        """Write splits of one data set as a new folder and return its data YAML.
+        """Write splits as a new folder and return its data YAML; see `write_tree`.
 
-        Files are called by their keys. Reading the folder gives indexes with the same fingerprints.
-
-        Raises:
-            DataError: The folder exists already.
+        Reading the folder gives indexes with the same fingerprints.
         """
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError as error:
-            raise DataError("the folder exists already", where=str(folder)) from error
-        for index in indexes:
+        return write_tree(self, indexes, folder)
+
+    def label_files(self, splits: Sequence[WrittenSplit]) -> Iterator[tuple[str, str]]:
+        """Yield a txt for every pair that has labels, and the data YAML."""
+        for split in splits:
+            index = split.index
             for row in range(len(index)):
-                _write_pair(index, row, folder=folder)
-        document = {
-            "path": ".",
-            **{index.split: f"images/{index.split}" for index in indexes},
-            "names": dict(enumerate(indexes[0].class_names)) if indexes else {},
-        }
-        yaml_path = folder / "data.yaml"
-        yaml_path.write_text(dump_yaml(document), encoding="utf-8")
-        return yaml_path
+                if index.has_labels[row]:
+                    yield f"labels/{index.split}/{index.keys[row]}.txt", _lines(index, row)
+        yield data_yaml(self, splits, {})
 
 
-def _write_pair(index: DatasetIndex, row: int, *, folder: Path) -> None:
-    key = index.keys[row]
-    for part, source in (("images", index.rgb_path(row)), ("imagesIR", index.ir_path(row))):
-        target = folder / part / index.split / f"{key}{source.suffix}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
-    if not index.has_labels[row]:
-        return
+def _lines(index: DatasetIndex, row: int) -> str:
     # Nine digits give every float32 back.
     lines = [
         f"{number} " + " ".join(f"{value:.9g}" for value in box)
         for number, box in zip(index.classes(row), index.boxes_cxcywh_unit(row), strict=True)
     ]
-    target = folder / "labels" / index.split / f"{key}.txt"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
+    return "".join(f"{line}\n" for line in lines)

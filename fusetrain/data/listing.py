@@ -1,0 +1,140 @@
+"""Which files make up a split: its pairs and the label file of each.
+
+Names only: nothing is opened here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fusetrain.data.files import relative_files
+from fusetrain.data.image import SUFFIX_FORMATS
+from fusetrain.data.pairing import Orphan, Pairing, has_suffix, pair_by_key, pair_key
+from fusetrain.data.sources import LabelSet, Source
+from fusetrain.data.storage import Storage
+
+IMAGE_SUFFIXES = frozenset(SUFFIX_FORMATS)
+XML_FORMATS = frozenset({"voc"})
+
+
+def pair_source(root: Path, source: Source, storage: Storage) -> Pairing:
+    """Match the visible and infrared files of one source; paths are relative to the root."""
+    if source.names is not None and source.ir_names is not None:
+        return _stated_pairs(root, source, source.names, source.ir_names)
+    rgb_paths = _rgb_paths(root, source)
+    if storage.channels == "rgbt":
+        return pair_by_key(
+            rgb_paths, rgb_paths, rgb_folder=source.rgb_folder, ir_folder=source.rgb_folder
+        )
+    pairing = pair_by_key(
+        rgb_paths,
+        _ir_paths(root, source),
+        rgb_folder=source.rgb_folder,
+        ir_folder=source.ir_folder,
+        rgb_suffix=source.rgb_suffix,
+        ir_suffix=source.ir_suffix,
+    )
+    if source.names is None:
+        return pairing
+    # A list picks some of a folder: infrared images that it does not ask for are no orphans.
+    clashes = tuple(clash for clash in pairing.ambiguous if clash.rgb_paths)
+    return Pairing(pairing.pairs, pairing.rgb_only, (), clashes)
+
+
+@dataclass
+class LabelListing:
+    """Looks up label files by key; each folder is listed once.
+
+    Attributes:
+        root: Absolute root of the data set.
+    """
+
+    root: Path
+    _files: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict, repr=False)
+
+    def find(self, labels: LabelSet, key: str) -> str:
+        """Return the label file of a pair, relative to the root; empty where there is none.
+
+        COCO has no file a pair.
+        """
+        if labels.place is None or labels.format == "coco":
+            return ""
+        suffix = ".xml" if labels.format in XML_FORMATS else ".txt"
+        where = (labels.place, suffix, labels.suffix)
+        if where not in self._files:
+            self._files[where] = self._listed(labels.place, suffix, labels.suffix)
+        prefixed = f"{labels.prefix.casefold()}{key}" if labels.prefix else key
+        return self._files[where].get(prefixed, "")
+
+    def _listed(self, folder: str, suffix: str, stem_suffix: str) -> dict[str, str]:
+        """Return key to label file; of several with one key the first."""
+        if not os.path.isdir(os.path.join(self.root, folder)):
+            return {}
+        paths = relative_files(self.root, folder, suffixes=frozenset({suffix}))
+        return {
+            pair_key(path, folder, suffix=stem_suffix): path for path in sorted(paths, reverse=True)
+        }
+
+
+def expected_label(rgb_path: str, source: Source, labels: LabelSet) -> str:
+    """Return where the label file of a visible image should be, relative to the root."""
+    if labels.format == "coco":
+        return labels.place or ""
+    below = rgb_path[len(source.rgb_folder) + 1 :] if source.rgb_folder else rgb_path
+    stem = os.path.splitext(below)[0]
+    if source.rgb_suffix and has_suffix(rgb_path, source.rgb_suffix):
+        stem = stem[: -len(source.rgb_suffix)]
+    ending = ".xml" if labels.format in XML_FORMATS else ".txt"
+    name = f"{labels.prefix}{stem}{labels.suffix}{ending}"
+    folder = source.label_folder if labels.place is None else labels.place
+    return below_folder(folder, name)
+
+
+def below_folder(folder: str, name: str) -> str:
+    """Return a path below a folder that may be the root itself."""
+    return f"{folder}/{name}" if folder else name
+
+
+def _rgb_paths(root: Path, source: Source) -> Sequence[str]:
+    if source.names is not None:
+        return [below_folder(source.rgb_folder, name) for name in source.names]
+    paths = relative_files(root, source.rgb_folder, suffixes=IMAGE_SUFFIXES)
+    if source.ir_folder != source.rgb_folder or not (source.rgb_suffix or source.ir_suffix):
+        return paths
+    if source.rgb_suffix:
+        return [path for path in paths if has_suffix(path, source.rgb_suffix)]
+    return [path for path in paths if not has_suffix(path, source.ir_suffix)]
+
+
+def _ir_paths(root: Path, source: Source) -> Sequence[str]:
+    paths = relative_files(root, source.ir_folder, suffixes=IMAGE_SUFFIXES)
+    if source.ir_folder != source.rgb_folder:
+        return paths
+    if source.ir_suffix:
+        return [path for path in paths if has_suffix(path, source.ir_suffix)]
+    return [path for path in paths if not has_suffix(path, source.rgb_suffix)]
+
+
+def _stated_pairs(
+    root: Path, source: Source, names: Sequence[str], ir_names: Sequence[str]
+) -> Pairing:
+    """Return the pairs that a file of the data set states, as far as both images are there."""
+    present = {
+        folder: set(relative_files(root, folder, suffixes=IMAGE_SUFFIXES))
+        for folder in {source.rgb_folder, source.ir_folder}
+    }
+    pairs, rgb_only, ir_only = [], [], []
+    for name, ir_name in zip(names, ir_names, strict=True):
+        rgb, ir = below_folder(source.rgb_folder, name), below_folder(source.ir_folder, ir_name)
+        is_rgb, is_ir = rgb in present[source.rgb_folder], ir in present[source.ir_folder]
+        if is_rgb and is_ir:
+            pairs.append((rgb, ir))
+        elif is_rgb:
+            rgb_only.append(Orphan(rgb))
+        elif is_ir:
+            ir_only.append(Orphan(ir))
+    pairs.sort(key=lambda pair: pair_key(pair[0], source.rgb_folder))
+    return Pairing(tuple(pairs), tuple(rgb_only), tuple(ir_only))
