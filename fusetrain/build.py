@@ -161,4 +161,5 @@ def _plan(config: Config, batches: int) -> SchedulePlan:
         momentum=config.optim.momentum_or_default,
         parts=PARTS,
         part_scales=config.optim.groups,
+        stages=config.train.stages,
     )

@@ -50,6 +50,28 @@ class SaveEvery(Settings):
         return self
 
 
+class StageSettings(Settings):
+    """One stage of a staged training."""
+
+    epochs: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Length; none, for the last one: what is left of the run."
+    )
+    inputs: Literal["rgb", "ir", "both"] = Field(
+        "both", description="What the detector sees; the other image is blank."
+    )
+    freeze: list[Part] = Field([], description="Parts that keep their weights and statistics.")
+    lr_scale: dict[Part, NonNegative] = Field({}, description="Part to factor on its rate.")
+    rewarm: dict[Literal["epochs", "steps"], NonNegative] = Field(
+        {}, max_length=1, description="Length of a warmup at the start of the stage."
+    )
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> StageSettings:
+        if set(self.freeze) == set(PARTS):
+            raise ValueError("freeze names all parts: nothing would be trained")
+        return self
+
+
 class TrainSettings(Settings):
     """Length, batch, machine and safety of a run."""
 
@@ -83,11 +105,25 @@ class TrainSettings(Settings):
         SaveEvery(steps=None, minutes=15, epochs=1), description="When the state is written."
     )
     cache: Literal["none", "ram", "disk"] = Field("none", description="Where decoded pairs stay.")
-    stages: list[dict[str, Any]] = Field([], description="Staged training; empty is one stage.")
+    stages: list[StageSettings] = Field([], description="Staged training; empty is one stage.")
     on_bad_sample: Literal["fail", "skip", "replace"] = Field(
         "fail", description="What happens when an image cannot be read while training."
     )
     max_restarts: int = Field(0, ge=0, description="Restarts of failed workers by the launcher.")
+
+    @model_validator(mode="after")
+    def _stages_fill_the_run(self) -> TrainSettings:
+        lengths = [stage.epochs for stage in self.stages]
+        if None in lengths[:-1]:
+            raise ValueError("only the last of stages may leave out its epochs")
+        fixed = sum(length for length in lengths if length is not None)
+        if lengths and lengths[-1] is None and fixed >= self.epochs:
+            raise ValueError(
+                f"stages leave no epoch to the last: {fixed} of {self.epochs} are taken"
+            )
+        if lengths and lengths[-1] is not None and fixed != self.epochs:
+            raise ValueError(f"stages add up to {fixed} epochs, train.epochs is {self.epochs}")
+        return self
 
 
 class OptimSettings(Settings):

@@ -13,12 +13,20 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
-from fusetrain.config.schema import PARTS, Part, PlanChange, ScheduleSettings, WarmupSettings
+from fusetrain.config.schema import (
+    PARTS,
+    Part,
+    PlanChange,
+    ScheduleSettings,
+    StageSettings,
+    WarmupSettings,
+)
 from fusetrain.schedule.curve_time import KeyProblem
 from fusetrain.schedule.curves import blend
 from fusetrain.schedule.following import Decision, FollowingCurve, Observer
 from fusetrain.schedule.options import curve_problems, warms_up_itself, warmup_lengths
 from fusetrain.schedule.plan_notes import absent_notes, curve_notes, warmup_notes
+from fusetrain.schedule.stages import ONE_STAGE, StageRates, stage_rates
 from fusetrain.schedule.stretch import Shape, Stretch, make_stretch, raise_problems
 
 __all__ = ["GroupKey", "SchedulePlan", "curve_problems", "make_plan", "replanned"]
@@ -59,7 +67,7 @@ class SchedulePlan:
         momentum_start: Momentum at the start of the warmup; None: the warmup leaves it alone.
         base_momentum: Momentum where neither warmup nor curve moves it.
         stretches: What holds from which step on; more than one where a run was extended.
-        stages: (first step, last step, name) of each stage of the training; empty without stages.
+        stage_rates: What each stage of the training does to the rates; empty without stages.
     """
 
     total_steps: int
@@ -73,16 +81,17 @@ class SchedulePlan:
     momentum_start: float | None
     base_momentum: float
     stretches: tuple[Stretch, ...]
-    stages: tuple[tuple[int, int, str], ...] = ()
+    stage_rates: tuple[StageRates, ...] = ()
 
     def factor(self, step: int) -> float:
         """Return the factor on lr0, warmup included, without part scales and bias rate."""
-        return self._shape(None, step).factor(step)
+        return self._shape(None, step).factor(step) * self._stage(step).warmth(step)
 
     def lr(self, group: GroupKey, step: int) -> float:
         """Return the learning rate of a group at a step, before any scale of a rollback."""
-        shape = self._shape(group.part, step)
-        base = self.lr0 * self.scales.get(group.part, self.scales[None])
+        shape, stage = self._shape(group.part, step), self._stage(step)
+        scale = self.scales.get(group.part, self.scales[None]) * stage.scale(group.part)
+        base = self.lr0 * scale * stage.warmth(step)
         if group.kind != "bias" or self.bias_lr is None or base == 0.0:
             return base * shape.factor(step)
         return blend(self.bias_lr, base * shape.main(step), shape.ramp.progress(step))
@@ -119,6 +128,11 @@ class SchedulePlan:
             for step in stretch.shapes[None].restarts
             if stretch.from_step <= step < end
         )
+
+    @property
+    def stages(self) -> tuple[tuple[int, int, str], ...]:
+        """Return first step, last step and name of each stage; empty without stages."""
+        return tuple((stage.first_step, stage.last_step, stage.name) for stage in self.stage_rates)
 
     def decided(self, decisions: Sequence[Decision]) -> SchedulePlan:
         """Return the plan with what a curve that follows the run has decided."""
@@ -159,6 +173,10 @@ class SchedulePlan:
     def _last_shape(self) -> Shape:
         return self.stretches[-1].shapes[None]
 
+    def _stage(self, step: int) -> StageRates:
+        at = bisect_right(self.stage_rates, step, key=lambda stage: stage.first_step)
+        return self.stage_rates[at - 1] if at else ONE_STAGE
+
     def _shape(self, part: str | None, step: int) -> Shape:
         assert 0 <= step < self.total_steps, f"step {step} of {self.total_steps}"
         at = bisect_right(self.stretches, step, key=lambda stretch: stretch.from_step)
@@ -176,6 +194,7 @@ def make_plan(
     momentum: float,
     parts: Sequence[str],
     part_scales: Mapping[Part, float] | Mapping[str, float],
+    stages: Sequence[StageSettings] = (),
 ) -> SchedulePlan:
     """Plan the schedule of a run.
 
@@ -188,6 +207,7 @@ def make_plan(
         momentum: Momentum (or beta1) after the warmup.
         parts: Names of the parts that the model has.
         part_scales: Part to factor on its learning rate; 1 for the others.
+        stages: Stages of the training, which fill its epochs.
 
     Raises:
         ConfigError: The curve, a parameter or the plans are wrong; all problems at once.
@@ -206,7 +226,9 @@ def make_plan(
     ordered = sorted(parts, key=lambda part: PARTS.index(part) if part in PARTS else len(PARTS))
     scale_of = {str(part): scale for part, scale in part_scales.items()}
     per_part = {part: (scale_of.get(part, 1.0), wanted.get(part, wanted[None])) for part in ordered}
-    groups, scales = _groups(per_part, common_warmup=wanted[None])
+    rates = stage_rates(stages, warmup, epochs=epochs, steps_per_epoch=steps_per_epoch)
+    differ = any(stage.scales for stage in rates)
+    groups, scales = _groups(per_part, common_warmup=wanted[None], must_differ=differ)
     return SchedulePlan(
         total_steps=epochs * steps_per_epoch,
         steps_per_epoch=steps_per_epoch,
@@ -214,7 +236,7 @@ def make_plan(
         lr0=lr0,
         notes=(
             *warmup_notes(stretches[-1], wanted, within_epoch=warmup.within_epoch, parts=ordered),
-            *absent_notes((*wanted, *scale_of), ordered),
+            *absent_notes((*wanted, *scale_of, *(p for s in rates for p in s.scales)), ordered),
             *curve_notes(stretches[-1].shapes[None], momentum),
         ),
         groups=groups,
@@ -223,6 +245,7 @@ def make_plan(
         momentum_start=warmup.momentum,
         base_momentum=momentum,
         stretches=stretches,
+        stage_rates=rates,
     )
 
 
@@ -256,11 +279,11 @@ def _length_problems(
 
 
 def _groups(
-    per_part: Mapping[str, tuple[float, int]], *, common_warmup: int
+    per_part: Mapping[str, tuple[float, int]], *, common_warmup: int, must_differ: bool
 ) -> tuple[tuple[GroupKey, ...], dict[str | None, float]]:
-    """Return the groups and the scales; part by part only where scale or warmup differ."""
+    """Return the groups and the scales; part by part only where scale, warmup or stages differ."""
     scale = next((scale for scale, _ in per_part.values()), 1.0)
-    if set(per_part.values()) <= {(scale, common_warmup)}:
+    if not must_differ and set(per_part.values()) <= {(scale, common_warmup)}:
         return tuple(GroupKey(None, kind) for kind in KINDS), {None: scale}
     groups = tuple(GroupKey(part, kind) for part in per_part for kind in KINDS)
     return groups, {None: 1.0, **{part: scale for part, (scale, _) in per_part.items()}}
