@@ -26,7 +26,6 @@ NOT_BUILT: Mapping[tuple[str, str], tuple[Any, ...]] = {
     ("model", "partial"): (False,),
     ("model", "base"): ("auto",),
     ("train", "devices"): (None, 1),
-    ("train", "cache"): ("none", "ram"),
     ("train", "stages"): ([],),
     ("train", "on_bad_sample"): ("fail",),
     ("train", "max_restarts"): (0,),
