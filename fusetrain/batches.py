@@ -7,17 +7,20 @@ caches that the run owns.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from torch import nn
 
 from fusetrain import build, distributed
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import AugmentSettings, Config
-from fusetrain.data.cache import PairCache, cache_for
+from fusetrain.data.cache import cache_for
 from fusetrain.data.dataset import Augmentation, TrainDataset, ValDataset, stored_long_side
+from fusetrain.data.disk_build import default_folder, open_or_build
 from fusetrain.data.loader import train_batches, val_batches
 from fusetrain.data.photometric import PhotometricRanges
 from fusetrain.data.placement import GeometryRanges
+from fusetrain.data.reader import PairReader
 from fusetrain.engine.infer import Validation, validate
 from fusetrain.engine.machine import Machine
 from fusetrain.loss.detection import DetectionLoss
@@ -33,25 +36,46 @@ class BatchSource:
         config: The settings, every choice written out.
         data: The splits.
         machine: Workers, and whether batches go to a GPU.
+        note: Is told in a sentence what the disk cache takes.
+        interrupted: Asked while a disk cache is built; once true, the run goes without it.
+
+    Raises:
+        DataError: The disk cache would lie inside the data set, or the images change meanwhile.
+        ResourceError: There is no memory or disk space for the cache.
     """
 
-    def __init__(self, config: Config, data: TrainingData, machine: Machine) -> None:
+    def __init__(
+        self,
+        config: Config,
+        data: TrainingData,
+        machine: Machine,
+        *,
+        note: Callable[[str], None] = lambda text: None,
+        interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.config = config
         self.machine = machine
         imgsz = config.train.imgsz
         augmentation = augmentation_of(config.augment)
         stored = stored_long_side(imgsz, augmentation.geometry.scale)
+        ram = config.train.cache == "ram"
         self.train_data = TrainDataset(
             data.train,
             imgsz=imgsz,
             augmentation=augmentation,
             window=data.window,
             seed=config.train.seed,
-            cache=self._cache(len(data.train), stored),
+            cache=cache_for(len(data.train), stored) if ram else None,
         )
         self.val_data = ValDataset(
-            data.val, imgsz=imgsz, window=data.window, cache=self._cache(len(data.val), imgsz)
+            data.val,
+            imgsz=imgsz,
+            window=data.window,
+            cache=cache_for(len(data.val), imgsz) if ram else None,
         )
+        if config.train.cache == "disk":
+            for dataset in (self.train_data, self.val_data):
+                dataset.reader = self._on_disk(dataset.reader, note, interrupted)
 
     def train(self, epoch: int, first_batch: int) -> Iterator[Batch]:
         """Yield the training batches of this rank in an epoch, from ``first_batch`` on."""
@@ -96,8 +120,24 @@ class BatchSource:
 
         return run
 
-    def _cache(self, num_pairs: int, long_side: int) -> PairCache | None:
-        return cache_for(num_pairs, long_side) if self.config.train.cache == "ram" else None
+    def _on_disk(
+        self,
+        reader: PairReader,
+        note: Callable[[str], None],
+        interrupted: Callable[[], bool],
+    ) -> PairReader:
+        """Return a reader that takes its pairs from a cache file, made first where it is not there.
+
+        Every rank asks for the file; the first one on its host builds it, the others wait for it.
+        """
+        built = open_or_build(
+            reader,
+            default_folder(),
+            workers=max(1, self.machine.workers, self.machine.threads),
+            announce=note if distributed.is_main() else None,
+            interrupted=interrupted,
+        )
+        return reader if built is None else replace(reader, cache=built.cache)
 
 
 def augmentation_of(settings: AugmentSettings) -> Augmentation:

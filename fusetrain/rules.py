@@ -24,7 +24,6 @@ from fusetrain.schedule.options import KeyProblem, curve_problems
 NOT_BUILT: Mapping[tuple[str, str], tuple[Any, ...]] = {
     ("model", "base"): ("auto",),
     ("train", "devices"): (None, 1),
-    ("train", "cache"): ("none", "ram"),
     ("train", "on_bad_sample"): ("fail",),
     ("train", "max_restarts"): (0,),
     ("run", "trackers"): ([],),

@@ -24,6 +24,7 @@ from fusetrain.errors import AbortedError, FusetrainError, ResourceError, UsageE
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("fusetrain.cli.data:demo", "Write a small synthetic RGB-IR data set."),
     "check-data": ("fusetrain.cli.data:check_data", "Validate the pairs of a data set."),
+    "prepare": ("fusetrain.cli.prepare:prepare", "Make a new data set from an old one."),
     "train": ("fusetrain.cli.training:train", "Train a detector."),
     "resume": ("fusetrain.cli.training:resume", "Continue a run where it stopped."),
     "plot-lr": ("fusetrain.cli.reports:plot_lr", "Draw a schedule, planned or as it was."),

@@ -1,7 +1,7 @@
 """Decoded pairs in memory that forked loader workers share, filled as pairs are first read.
 
 The cache changes how fast a pair comes, never its pixels: it holds what reading the files gave, and
-a pair that does not fit is simply read again. It is not kept between runs.
+a pair that does not fit is simply read again. It is not kept between runs; `disk_cache.py` is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import mmap
 import multiprocessing
 import os
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,20 @@ CGROUP = Path("/sys/fs/cgroup")
 OFFSET, HEIGHT, WIDTH, CHANNELS, ORIGINAL_HEIGHT, ORIGINAL_WIDTH, IS_FILLED = range(7)
 
 Entry = tuple[NDArray[np.uint8], tuple[int, int]]
+
+
+class PairStore(Protocol):
+    """Where a reader keeps decoded pairs; it may forget any of them."""
+
+    def get(self, number: int) -> Entry | None:
+        """Return pixels (H, W, C), a view to be left as it is, and original height and width."""
+        ...
+
+    def put(
+        self, number: int, pixels: NDArray[np.uint8], original_size_hw: tuple[int, int]
+    ) -> bool:
+        """Store a pair if there is room; return whether it was stored."""
+        ...
 
 
 class PairCache:

@@ -70,7 +70,6 @@ def refused(home: Path, capsys: Capture) -> Callable[..., str]:
         ("schedule.name=cosin", "did you mean 'cosine'?"),
         ("model.weights=coco.pt", "not available in this version"),
         ("train.stages=[{epochs: 1}]", "not available in this version"),
-        ("train.cache=disk", "not available in this version"),
         ("run.trackers=[tensorboard]", "not available in this version"),
         ("run.name=a/b", "cannot name a run folder"),
         ("run.name=latest", "cannot name a run folder"),

@@ -85,13 +85,20 @@ def test_fresh_runs_of_one_config_are_bit_equal(
     assert_same_run(untouched, tmp_path / "runs" / "exp")
 
 
-def test_workers_do_not_change_a_bit(
-    untouched: Path, tiny_config: Path, tmp_path: Path, fusetrain: Command
+@pytest.mark.parametrize("cache", ["ram", "disk"])
+def test_neither_workers_nor_caches_change_a_bit(
+    untouched: Path,
+    tiny_config: Path,
+    tmp_path: Path,
+    fusetrain: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    cache: str,
 ) -> None:
-    done = fusetrain(
-        "train", "--config", tiny_config, "--set", "train.workers=2", "--set", "train.cache=ram"
-    )
+    monkeypatch.setenv("FUSETRAIN_CACHE", str(tmp_path / "cache"))
+    sets = ("--set", "train.workers=2", "--set", f"train.cache={cache}")
+    done = fusetrain("train", "--config", tiny_config, *sets)
     assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "cache").glob("*.pairs"))) == (2 if cache == "disk" else 0)
     assert_same_run(untouched, tmp_path / "runs" / "exp")
 
 
