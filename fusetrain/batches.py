@@ -23,6 +23,8 @@ from fusetrain.data.placement import GeometryRanges
 from fusetrain.data.reader import PairReader
 from fusetrain.engine.infer import Validation, validate
 from fusetrain.engine.machine import Machine
+from fusetrain.engine.roles import Validate
+from fusetrain.engine.stages import Inputs
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.sample import Batch
 
@@ -103,18 +105,17 @@ class BatchSource:
             pin_memory=self.machine.device.type == "cuda",
         )
 
-    def validator(
-        self, loss: DetectionLoss
-    ) -> Callable[[nn.Module, Callable[[], bool]], Validation]:
+    def validator(self, loss: DetectionLoss) -> Validate:
         """Return a function that validates a model on all of the validation pairs."""
 
-        def run(model: nn.Module, interrupted: Callable[[], bool]) -> Validation:
+        def run(model: nn.Module, inputs: Inputs, interrupted: Callable[[], bool]) -> Validation:
             return validate(
                 model,
                 self.val(),
                 self.machine,
                 loss=loss,
                 num_classes=len(self.val_data.index.class_names),
+                inputs=inputs,
                 interrupted=interrupted,
             )
 

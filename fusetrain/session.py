@@ -25,15 +25,18 @@ from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.optim import build_optimizer
+from fusetrain.engine.roles import Limits, Reporter
 from fusetrain.engine.signals import StopFlag
+from fusetrain.engine.stages import Stage
 from fusetrain.engine.step import StepRunner
-from fusetrain.engine.trainer import Limits, Reporter, Trainer
+from fusetrain.engine.trainer import Trainer
 from fusetrain.engine.weights import WeightsInfo, load_detector, load_source
 from fusetrain.errors import ConfigError, RunError
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import SchedulePlan
 from fusetrain.schedule.scheduler import Scheduler
+from fusetrain.schedule.stages import stage_epochs, stage_name
 
 
 @dataclass(frozen=True)
@@ -114,12 +117,13 @@ def assemble(
         weight_decay=config.optim.weight_decay,
     )
     runner = StepRunner(
-        _replicated(detector, config, machine),
+        detector,
         loss_of(config),
         optimizer,
         average=WeightAverage(detector) if config.train.ema else None,
         machine=machine,
         clip_norm=config.train.clip_norm,
+        wrap=lambda model: _replicated(model, config, machine),
     )
     info = WeightsInfo(spec, data.train.class_names, config.train.imgsz, data.window)
     return Session(config, data, machine, plan, detector, runner, info, tuple(notes))
@@ -172,8 +176,7 @@ def fingerprint(data: TrainingData) -> str:
     return f"{data.train.fingerprint()} {data.val.fingerprint()}"
 
 
-def _replicated(detector: FusionDetector, config: Config, machine: Machine) -> torch.nn.Module:
-    model: torch.nn.Module = detector
+def _replicated(model: torch.nn.Module, config: Config, machine: Machine) -> torch.nn.Module:
     if config.train.sync_bn and distributed.world_size() > 1:
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     if config.train.compile:
@@ -207,6 +210,17 @@ def make_trainer(
         reporter=reporter,
         stop=stop,
         state=state,
+        stages=stages_of(config),
+    )
+
+
+def stages_of(config: Config) -> tuple[Stage, ...]:
+    """Return the stages of a training."""
+    stages = config.train.stages
+    spans = stage_epochs(stages, epochs=config.train.epochs)
+    return tuple(
+        Stage(begin, stage_name(stage), stage.inputs, tuple(stage.freeze))
+        for stage, (begin, _) in zip(stages, spans, strict=True)
     )
 
 

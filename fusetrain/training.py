@@ -25,8 +25,10 @@ from fusetrain.engine import machine as machines
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
 from fusetrain.engine.keeper import RunKeeper
+from fusetrain.engine.roles import Reporter
 from fusetrain.engine.signals import stop_on_signals
-from fusetrain.engine.trainer import Reporter, Trainer
+from fusetrain.engine.stages import stage_of
+from fusetrain.engine.trainer import Trainer
 from fusetrain.errors import StoppedError
 from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import GroupKey
@@ -175,8 +177,11 @@ def _last_validation(
     alone = distributed.world_size() == 1
     validation = None
     with suppress(StoppedWhileValidating):
+        best_epoch = max(0, trainer.state.best_epoch - 1)
         validation = source.validator(loss_of(session.config))(
-            best_model(session, run), lambda: alone and bool(trainer.stop.signal_number)
+            best_model(session, run),
+            stage_of(trainer.stages, best_epoch).inputs,
+            lambda: alone and bool(trainer.stop.signal_number),
         )
     if validation is None or trainer.stop_requested():
         raise StoppedError(f"{trainer.stop.name()} came: training is done, the figures are not")

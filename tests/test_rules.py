@@ -23,7 +23,6 @@ def test_defaults_obey_all_rules() -> None:
         ("model", "base", "rgb"),
         ("train", "devices", 2),
         ("train", "devices", [0, 1]),
-        ("train", "stages", [{"epochs": 1}]),
         ("train", "on_bad_sample", "skip"),
         ("train", "max_restarts", 1),
         ("run", "trackers", ["tensorboard"]),

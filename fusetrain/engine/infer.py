@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fusetrain import distributed
 from fusetrain.detector.decode import detections, to_original
 from fusetrain.engine.machine import Machine
+from fusetrain.engine.stages import Inputs
 from fusetrain.engine.step import images
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.metrics import DetectionMetrics, GroundTruth, ScoredBoxes, evaluate
@@ -52,6 +53,7 @@ def detect(
     *,
     confidence: float,
     overlap: float,
+    inputs: Inputs = "both",
     on_batch: Callable[[Batch, object], None] = lambda batch, raw: None,
 ) -> Iterator[tuple[int, Detections]]:
     """Yield (sample id, detections in pixels of the original RGB image) pair by pair.
@@ -62,13 +64,14 @@ def detect(
         machine: Where and how the model runs.
         confidence: Lowest score that counts.
         overlap: IoU above which the lower score of a class is dropped.
+        inputs: The image that is shown; the other one is grey.
         on_batch: Called with each batch, on the device, and its raw predictions.
     """
     model.eval()
     for loaded in batches:
         batch = loaded.to(machine.device)
         with machine.autocast():
-            predictions = model(*images(batch, machine))
+            predictions = model(*images(batch, machine, inputs))
         on_batch(batch, predictions)
         found = detections(predictions, confidence=confidence, overlap=overlap)
         for row, sample_id in enumerate(batch.sample_ids.tolist()):
@@ -89,6 +92,7 @@ def validate(
     num_classes: int,
     confidence: float = 0.001,
     overlap: float = 0.7,
+    inputs: Inputs = "both",
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Validation:
     """Judge a model on the pairs of a loader.
@@ -103,6 +107,7 @@ def validate(
         machine,
         confidence=confidence,
         overlap=overlap,
+        inputs=inputs,
         on_batch=collected.add_batch,
     )
     for sample_id, pair in found:

@@ -8,14 +8,16 @@ where reading costs nothing).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from fusetrain import distributed
+from fusetrain.detector.detector import FusionDetector
 from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.machine import Machine
+from fusetrain.engine.stages import Inputs, Stage, freeze, shown, training_mode
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.sample import Batch
 
@@ -24,28 +26,35 @@ class StepRunner:
     """Runs optimizer steps of one model.
 
     Args:
-        model: The detector, replicated over the ranks.
+        detector: The detector, not wrapped.
         loss: Predictions and boxes to loss terms.
         optimizer: A fused optimizer over the detector's parameters.
         average: Follows the detector, or None.
         machine: Device, precision and memory layout.
         clip_norm: Largest norm of all gradients together; 0 turns clipping off.
+        wrap: Detector to what runs: compiled, replicated over the ranks. It is called again when
+            other parts are frozen, which a replica has to know.
 
     Attributes:
+        model: The wrapped detector.
         grad_norm: () norm of all gradients of the last step before clipping, on the device.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        detector: FusionDetector,
         loss: DetectionLoss,
         optimizer: torch.optim.Optimizer,
         *,
         average: WeightAverage | None,
         machine: Machine,
         clip_norm: float,
+        wrap: Callable[[nn.Module], nn.Module] = lambda detector: detector,
     ) -> None:
-        self.model = model
+        self.detector = detector
+        self.model = wrap(detector)
+        self._wrap = wrap
+        self._inputs: Inputs = "both"
         self.loss = loss
         self.optimizer = optimizer
         self.average = average
@@ -57,6 +66,14 @@ class StepRunner:
         ]
         self._pending: Tensor | None = None
         self.grad_norm = torch.zeros(())
+
+    def enter(self, stage: Stage) -> None:
+        """Train what a stage trains from now on, and put the model into training mode."""
+        parts = self.detector.parts()
+        self._inputs = stage.inputs
+        if freeze(parts, stage.frozen):
+            self.model = self._wrap(self.detector)
+        training_mode(self.model, parts, stage.frozen)
 
     def step(self, batches: Sequence[Batch], *, updates: int) -> tuple[Tensor, int]:
         """Run one optimizer step over the micro-batches of one accumulation group.
@@ -92,7 +109,7 @@ class StepRunner:
         pairs = len(batch)
         batch = (batch if pairs else batch.blank()).to(self.machine.device)
         with self.machine.autocast():
-            predictions = self.model(*images(batch, self.machine))
+            predictions = self.model(*images(batch, self.machine, self._inputs))
         terms = self.loss(predictions, batch)
         self.scaler.scale(terms.total * (share if pairs else 0.0)).backward()
         return torch.cat((terms.items.double(), terms.items.new_ones(1))) * pairs
@@ -136,9 +153,16 @@ def shared_numbers(sums: Tensor, grad_norm: Tensor) -> tuple[float | None, float
     return sum(losses) / pairs, norm / distributed.world_size()
 
 
-def images(batch: Batch, machine: Machine) -> tuple[Tensor, Tensor]:
-    """Return RGB (B, 3, H, W) and IR (B, 1, H, W) in [0, 1], on the device and in its layout."""
-    return tuple(  # type: ignore[return-value]
+def images(batch: Batch, machine: Machine, inputs: Inputs = "both") -> tuple[Tensor, Tensor]:
+    """Return RGB (B, 3, H, W) and IR (B, 1, H, W) in [0, 1], on the device and in its layout.
+
+    Args:
+        batch: The pairs.
+        machine: Device, precision and memory layout.
+        inputs: The image that is shown; the other one is grey.
+    """
+    rgb, ir = (
         image.to(machine.device, machine.dtype, memory_format=machine.memory_format).div_(255)
         for image in (batch.rgb, batch.ir)
     )
+    return shown(rgb, ir, inputs)

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -19,7 +17,9 @@ from fusetrain import distributed
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.epoch_row import epoch_row
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
+from fusetrain.engine.roles import Keeper, Limits, Reporter, Validate
 from fusetrain.engine.signals import StopFlag
+from fusetrain.engine.stages import Stage, stage_of
 from fusetrain.engine.step import StepRunner, shared_numbers
 from fusetrain.errors import DivergedError, StoppedError
 from fusetrain.sample import Batch
@@ -29,55 +29,6 @@ from fusetrain.schedule.scheduler import Scheduler
 MAX_SKIPPED_IN_A_ROW = 10
 
 
-@dataclass(frozen=True)
-class Limits:
-    """When a run validates, saves and ends.
-
-    Attributes:
-        epochs: Epochs of the whole run.
-        batches_per_epoch: Micro-steps of an epoch.
-        accumulate: Micro-steps of an optimizer step.
-        patience: Epochs without a better score after which the run ends, looked at when one is
-            validated; 0 is off.
-        val_every: Epochs from one validation to the next.
-        save_steps: Optimizer steps from one save to the next, or None.
-        save_minutes: Minutes from one save to the next, or None.
-        save_epochs: Epochs from one save to the next, or None.
-    """
-
-    epochs: int
-    batches_per_epoch: int
-    accumulate: int
-    patience: int
-    val_every: int
-    save_steps: int | None
-    save_minutes: float | None
-    save_epochs: int | None
-
-
-class Reporter(Protocol):
-    """Who is told how the run goes."""
-
-    def on_step(self, state: TrainState, batches_per_epoch: int) -> None:
-        """An optimizer step is done."""
-
-    def on_epoch(self, state: TrainState, validation: Validation | None) -> None:
-        """An epoch is done; its row is the last of ``state.history``."""
-
-
-class Keeper(Protocol):
-    """Who keeps the state of the run."""
-
-    def save(self, state: TrainState, *, new_best: bool) -> None:
-        """Keep everything; may return before it is on the disk."""
-
-    def wait(self) -> None:
-        """Wait until everything is on the disk."""
-
-    def log(self, kind: str, **values: Any) -> None:
-        """Append a line to the log of the run."""
-
-
 class Trainer:
     """Trains until the epochs are done, patience runs out or a signal comes.
 
@@ -85,12 +36,14 @@ class Trainer:
         runner: Runs optimizer steps.
         scheduler: Sets learning rates before each step.
         batches: (epoch, first batch) to the micro-batches of this rank.
-        validate: (model, interrupted) to the validation of this rank's share, joined over ranks.
+        validate: (model, inputs, interrupted) to the validation of this rank's share, joined over
+            ranks.
         limits: When to validate, save and end.
         keeper: Keeps the state.
         reporter: Is told how it goes.
         stop: The signal flag.
         state: Where the run stands.
+        stages: Stages of the training, one after another; empty is one over all of it.
     """
 
     def __init__(
@@ -99,12 +52,13 @@ class Trainer:
         scheduler: Scheduler,
         *,
         batches: Callable[[int, int], Iterator[Batch]],
-        validate: Callable[[nn.Module, Callable[[], bool]], Validation],
+        validate: Validate,
         limits: Limits,
         keeper: Keeper,
         reporter: Reporter,
         stop: StopFlag,
         state: TrainState,
+        stages: Sequence[Stage] = (),
     ) -> None:
         self.runner = runner
         self.scheduler = scheduler
@@ -115,6 +69,7 @@ class Trainer:
         self.reporter = reporter
         self.stop = stop
         self.state = state
+        self.stages = stages
         own = state.loss_sums if distributed.is_main() else [0.0] * 4
         self._sums = torch.tensor(own, dtype=torch.float64, device=runner.machine.device)
         self._clock = time.perf_counter()
@@ -150,7 +105,7 @@ class Trainer:
         state, limits = self.state, self.limits
         if state.batches == limits.batches_per_epoch:
             return
-        self.runner.model.train()
+        self._enter_stage()
         source = self.batches(state.epoch, state.batches)
         while state.batches < limits.batches_per_epoch:
             group = min(limits.accumulate, limits.batches_per_epoch - state.batches)
@@ -159,6 +114,15 @@ class Trainer:
                 self._save_and_stop()
             if self._save_is_due():
                 self._save(new_best=False)
+
+    def _enter_stage(self) -> None:
+        """Let the runner train what the stage of this epoch trains; say so where one begins."""
+        state = self.state
+        stage = stage_of(self.stages, state.epoch)
+        self.runner.enter(stage)
+        if self.stages and state.epoch == stage.first_epoch and not state.batches:
+            self.keeper.log("stage", epoch=state.epoch + 1, name=stage.name)
+            self.reporter.on_note(f"stage from epoch {state.epoch + 1}: {stage.name}")
 
     def _step(self, batches: list[Batch]) -> None:
         """Set the learning rates, run one optimizer step, note where the run stands."""
@@ -236,7 +200,9 @@ class Trainer:
         distributed.broadcast_tensors(list(self.evaluated_model.buffers()))
         try:
             return self.validate(
-                self.evaluated_model, lambda: alone and bool(self.stop.signal_number)
+                self.evaluated_model,
+                stage_of(self.stages, self.state.epoch).inputs,
+                lambda: alone and bool(self.stop.signal_number),
             )
         except StoppedWhileValidating:
             self._save_and_stop()

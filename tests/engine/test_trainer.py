@@ -19,6 +19,7 @@ from fusetrain.engine.checkpoint import TrainState, unpack
 from fusetrain.engine.infer import Validation
 from fusetrain.engine.keeper import RunKeeper, restore
 from fusetrain.engine.signals import StopFlag
+from fusetrain.engine.stages import shown
 from fusetrain.engine.trainer import MAX_SKIPPED_IN_A_ROW, Trainer
 from fusetrain.errors import DivergedError, StoppedError
 from fusetrain.results.run_dir import RunDir
@@ -37,6 +38,7 @@ class Watch:
     steps: list[int] = field(default_factory=list)
     on_each_step: Callable[[TrainState], None] = lambda state: None
     logged: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def save(self, state: TrainState, *, new_best: bool) -> None:
         self.keeper.save(state, new_best=new_best)
@@ -53,6 +55,9 @@ class Watch:
     def on_step(self, state: TrainState, batches_per_epoch: int) -> None:
         self.steps.append(state.batches)
         self.on_each_step(state)
+
+    def on_note(self, text: str) -> None:
+        self.notes.append(text)
 
     def on_epoch(self, state: TrainState, validation: Validation | None) -> None:
         assert state.history[-1]["epoch"] == state.epoch
@@ -189,8 +194,8 @@ def test_patience_goes_on_counting_after_a_resume(bench: Setup) -> None:
 def scored(validate: Any, scores: Any) -> Any:
     """Return a validation that is real but for its mAP50-95."""
 
-    def judge(model: nn.Module, interrupted: Callable[[], bool]) -> Validation:
-        found = validate(model, interrupted)
+    def judge(model: nn.Module, *context: Any) -> Validation:
+        found = validate(model, *context)
         metrics = replace(found.metrics, map50_95=next(scores))
         return replace(found, metrics=metrics)
 
@@ -250,9 +255,9 @@ def test_signal_during_validation_loses_no_step_and_validates_again(bench: Setup
     through.run()
     real = stopped.trainer.validate
 
-    def interrupted_validation(model: nn.Module, interrupted: Callable[[], bool]) -> Validation:
+    def interrupted_validation(model: nn.Module, *context: Any) -> Validation:
         stopped.stop.signal_number = signal.SIGTERM
-        return real(model, interrupted)
+        return real(model, *context)
 
     stopped.trainer.validate = interrupted_validation
     with pytest.raises(StoppedError, match="5 of 5 batches"):
@@ -336,3 +341,69 @@ def test_schedule_that_follows_the_epochs_alone_does_not_wait_for_each_step(benc
     made = bench(schedule={"name": "plateau", "warmup": None})
     assert not made.trainer.scheduler.observes_steps
     assert bench().run().schedule == {}
+
+
+STAGES = [
+    {"epochs": 2, "inputs": "rgb", "freeze": ["backbone_ir", "neck"]},
+    {"epochs": 1, "freeze": ["backbone"]},
+    {},
+]
+
+
+def staged(bench: Setup, *, saved: bytes | None = None) -> Bench:
+    return bench(saved, model={"fusion": "mid"}, train={"epochs": 4, "stages": STAGES, "batch": 2})
+
+
+def test_frozen_parts_keep_weights_and_statistics_until_their_stage_is_over(bench: Setup) -> None:
+    made = staged(bench)
+    start = {name: value.clone() for name, value in made.session.detector.state_dict().items()}
+    made.run()
+    assert [entry["name"] for entry in made.watch.logged if entry["kind"] == "stage"] == [
+        "RGB alone, backbone_ir and neck frozen",
+        "RGB and IR, backbone frozen",
+        "RGB and IR",
+    ]
+    by_epoch = [
+        unpack(saved, "saved")["model"]
+        for saved, slot in zip(made.watch.saved, made.watch.slots, strict=True)
+        if slot % 3 == 0
+    ]
+    frozen = [("backbone_ir", "neck"), ("backbone_ir", "neck"), ("backbone",), ()]
+    for before, after, still in zip([start, *by_epoch[:3]], by_epoch[:4], frozen, strict=True):
+        for name, value in after.items():
+            if value.dtype.is_floating_point and "bias" not in name:
+                same = torch.equal(value, before[name])
+                assert same == (name.split(".")[0] in still), name
+
+
+def test_columns_of_frozen_parts_are_zero(bench: Setup) -> None:
+    made = staged(bench)
+    state = made.run()
+    groups = made.session.plan.groups
+    frozen = [{"backbone_ir", "neck"}, {"backbone_ir", "neck"}, {"backbone"}, set()]
+    for row, still in zip(state.history, frozen, strict=True):
+        rates = [row[f"lr/pg{number}"] for number in range(len(groups))]
+        zero = {group.part for group, rate in zip(groups, rates, strict=True) if rate == 0}
+        assert zero == still
+
+
+def test_staged_run_resumed_from_any_step_ends_bit_equal(bench: Setup) -> None:
+    whole = bench(
+        model={"fusion": "mid"},
+        train={"epochs": 4, "stages": STAGES, "batch": 2, "save_every": {"steps": 1}},
+    )
+    whole.run()
+    last = unpack(whole.watch.saved[-1], "last")
+    for saved in whole.watch.saved[1:-1:3]:
+        again = staged(bench, saved=saved)
+        again.run()
+        assert_same(unpack(again.watch.saved[-1], "again"), last)
+
+
+def test_image_that_a_stage_does_not_show_changes_nothing() -> None:
+    rgb, ir = torch.rand(1, 3, 4, 4), torch.rand(1, 1, 4, 4)
+    assert all(torch.equal(a, b) for a, b in zip(shown(rgb, ir, "both"), (rgb, ir), strict=True))
+    for inputs, kept in (("rgb", 0), ("ir", 1)):
+        seen = shown(rgb, ir, inputs)
+        assert torch.equal(seen[kept], (rgb, ir)[kept])
+        assert seen[1 - kept].unique().tolist() == pytest.approx([114 / 255])

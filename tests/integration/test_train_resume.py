@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -216,6 +217,18 @@ def on_two_ranks(*words: object) -> None:
         timeout=240,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_two_ranks_go_through_the_stages_of_a_training(tiny_config: Path, tmp_path: Path) -> None:
+    stages = (
+        "[{epochs: 1, inputs: rgb, freeze: [backbone_ir]}, {epochs: 1, freeze: [backbone]}, {}]"
+    )
+    on_two_ranks("train", "--config", tiny_config, "--set", f"train.stages={stages}")
+    run_folder = tmp_path / "runs" / "exp"
+    names = re.findall(r"(lr/pg\d+): .* of (\w+)", (run_folder / "config.yaml").read_text())
+    for row, still in zip(rows(run_folder), ("backbone_ir", "backbone", None), strict=True):
+        assert {part for name, part in names if float(row[name]) == 0} == {still} - {None}
 
 
 def test_two_ranks_see_what_one_sees(untouched: Path, tiny_config: Path, tmp_path: Path) -> None:
