@@ -1,7 +1,7 @@
 """Run all checks over the splits of a data set and sum up what they found.
 
-The audit reads every image in full, in child processes, and writes nothing. What each check looks
-for stands beside the check; this file knows only in which order they run.
+The audit reads every image in full, in child processes, and never writes into the data set. What
+each check looks for stands beside the check, their order in `judging.py`.
 """
 
 from __future__ import annotations
@@ -14,38 +14,44 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from fusetrain.checks import labels, pairs, splits
-from fusetrain.checks.findings import CODES, LEVELS, Finding, finding
-from fusetrain.checks.images import PairFacts, PairTask, crashed_pair, measure_pair
-from fusetrain.checks.pool import default_workers, run_contained
+from fusetrain.checks.findings import CODES, Finding, finding
+from fusetrain.checks.images import PairFacts
+from fusetrain.checks.judging import Evidence, judge
+from fusetrain.checks.kept import open_state
+from fusetrain.checks.label_pool import parallel_reader
+from fusetrain.checks.measuring import Effort, Progress, compare_partners, measure_all
+from fusetrain.checks.registration import RegistrationFacts
+from fusetrain.checks.tasks import Registration, all_tasks, registration_tasks
 from fusetrain.data.index import SplitScan, scan_split
 from fusetrain.data.spec import DataSpec, load_spec
 from fusetrain.errors import DataError, Problem, UsageError
 
 Verdict = Literal["ok", "warn", "error"]
-Progress = Callable[[int, int], None]
+Opened = Callable[[DataSpec], None]
 
-SCAN_CHECKS: tuple[Callable[[SplitScan], list[Finding]], ...] = (
-    pairs.check_partners,
-    labels.check_lines,
-    labels.check_missing,
-    labels.check_empty,
-    labels.check_whole_image,
-    labels.check_duplicates,
-)
-PAIR_CHECKS: tuple[Callable[[PairFacts], list[Finding]], ...] = (
-    pairs.check_aspect,
-    pairs.check_copy,
-    pairs.check_pseudo_colour,
-    pairs.check_blank,
-)
-SPLIT_CHECKS: tuple[Callable[[Sequence[PairFacts]], list[Finding]], ...] = (
-    pairs.check_swapped,
-    pairs.check_bit_depth,
-)
 # D and S findings are printed and never stop a training.
 PLACE = re.compile(r"(.*?)(?::(\d+))?(?::(\d+))?", re.DOTALL)
 REFUSING_KINDS = ("P", "I", "L")
+
+
+@dataclass(frozen=True)
+class AuditOptions:
+    """What an audit measures and how it judges.
+
+    Attributes:
+        registration: Whose shift is measured: up to 200 pairs a split (sample), all, or off.
+        max_shift_px: Shift within a pair that is an error, in px at a long side of 640 px.
+        headers_only: Images are not decoded; registration must be off.
+        state: Folder in which measurements are kept for the next time; None keeps nothing.
+    """
+
+    registration: Registration = "sample"
+    max_shift_px: float = 10.0
+    headers_only: bool = False
+    state: Path | None = None
+
+
+AS_USUAL = AuditOptions()
 
 
 @dataclass(frozen=True)
@@ -56,11 +62,19 @@ class AuditReport:
         findings: Everything, ordered by level, code, split, path and line.
         num_pairs: Split name to the number of its pairs.
         scans: Split name to its scan, so that a training need not read names and labels again.
+        facts: What every pair measures, in the order of the splits and their rows.
+        registration: How far the pairs that were looked at are apart.
+        layout: What the data set was recognised as, as one sentence.
+        path: The data YAML or folder that was given.
     """
 
     findings: tuple[Finding, ...]
     num_pairs: Mapping[str, int]
     scans: Mapping[str, SplitScan] = field(default_factory=dict, repr=False)
+    facts: Sequence[PairFacts] = field(default=(), repr=False)
+    registration: Sequence[RegistrationFacts] = field(default=(), repr=False)
+    layout: str = ""
+    path: Path | None = None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -119,8 +133,18 @@ def audit_path(
     only_splits: Sequence[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
+    options: AuditOptions = AS_USUAL,
+    opened: Opened | None = None,
 ) -> AuditReport:
     """Audit a data YAML or data-set folder; a YAML that cannot be used becomes findings (S04).
+
+    Args:
+        path: The YAML or folder.
+        only_splits: Splits to look at; all when empty.
+        workers: Child processes; one a core when None.
+        progress: Called with the number of measurements done and of all.
+        options: What is measured and how it is judged.
+        opened: Called with the data set before anything is measured.
 
     Raises:
         DataError: There is nothing at the path, or it has no such split.
@@ -130,8 +154,10 @@ def audit_path(
     try:
         spec = load_spec(path)
     except DataError as error:
-        return AuditReport(_schema_findings(error, path), {})
-    return audit(spec, only_splits=only_splits, workers=workers, progress=progress)
+        return AuditReport(_schema_findings(error, path), {}, path=path)
+    if opened is not None:
+        opened(spec)
+    return audit(spec, only_splits=only_splits, workers=workers, progress=progress, options=options)
 
 
 def audit(
@@ -141,6 +167,7 @@ def audit(
     workers: int | None = None,
     imgsz: int = 640,
     progress: Progress | None = None,
+    options: AuditOptions = AS_USUAL,
 ) -> AuditReport:
     """Check pairs, images, labels and splits of a data set.
 
@@ -149,48 +176,71 @@ def audit(
         only_splits: Splits to look at; all when empty.
         workers: Child processes; one a core when None.
         imgsz: Long side of the training canvas in px, by which tiny boxes are judged.
-        progress: Called with the number of pairs done and of all pairs.
+        progress: Called with the number of measurements done and of all.
+        options: What is measured and how it is judged.
 
     Raises:
-        DataError: The data set has no such split.
+        DataError: The data set has no such split, or the state folder cannot be used.
     """
-    names = tuple(dict.fromkeys(only_splits)) or tuple(spec.splits)
-    scans = {name: scan_split(spec, name) for name in names}
-    facts = _measure(tuple(scans.values()), workers=workers, progress=progress)
-    found = [entry for scan in scans.values() for check in SCAN_CHECKS for entry in check(scan)]
-    found += [entry for fact in facts for entry in fact.findings]
-    found += [entry for check in PAIR_CHECKS for fact in facts for entry in check(fact)]
-    for name, scan in scans.items():
-        own = [fact for fact in facts if fact.split == name]
-        found += [entry for check in SPLIT_CHECKS for entry in check(own)]
-        sizes_hw = {fact.row: fact.rgb.size_hw for fact in own if fact.rgb is not None}
-        found += labels.check_tiny_boxes(scan, sizes_hw, imgsz=imgsz)
-    found += splits.check_classes(tuple(scans.values()))
-    found += splits.check_repeated_files(facts)
-    return AuditReport(
-        tuple(sorted(found, key=_order)),
-        {name: len(scan.index) for name, scan in scans.items()},
+    state = options.state and open_state(options.state, root=spec.root)
+    effort = Effort(workers=workers, state=state, progress=progress)
+    scans = scan_splits(spec, chosen_splits(spec, only_splits), workers=effort.num_workers)
+    indexes = [scan.index for scan in scans.values()]
+    facts, registration = measure_all(
+        all_tasks(indexes),
+        registration_tasks(indexes, options.registration),
+        headers_only=options.headers_only,
+        effort=effort,
+    )
+    return report_on(
+        spec,
         scans,
+        facts=facts,
+        registration=registration,
+        imgsz=imgsz,
+        options=options,
+        effort=effort,
     )
 
 
-def _measure(
-    scans: Sequence[SplitScan], *, workers: int | None, progress: Progress | None
-) -> list[PairFacts]:
-    """Decode and measure every pair, in the order of the splits and their rows."""
-    tasks = [
-        PairTask(scan.index.root, scan.index.split, row, rgb_path, ir_path)
-        for scan in scans
-        for row, (rgb_path, ir_path) in enumerate(scan.pairing.pairs)
-    ]
-    facts = []
-    for fact in run_contained(
-        measure_pair, tasks, crashed=crashed_pair, workers=workers or default_workers()
-    ):
-        facts.append(fact)
-        if progress is not None:
-            progress(len(facts), len(tasks))
-    return facts
+def chosen_splits(spec: DataSpec, only_splits: Sequence[str]) -> tuple[str, ...]:
+    """Return the splits to look at, each once; all when none is asked for."""
+    return tuple(dict.fromkeys(only_splits)) or tuple(spec.splits)
+
+
+def scan_splits(spec: DataSpec, names: Sequence[str], *, workers: int) -> dict[str, SplitScan]:
+    """Return names and labels of some splits; labels of large ones are read in processes."""
+    read = parallel_reader(workers)
+    return {name: scan_split(spec, name, read=read) for name in names}
+
+
+def report_on(
+    spec: DataSpec,
+    scans: Mapping[str, SplitScan],
+    *,
+    facts: Sequence[PairFacts],
+    registration: Sequence[RegistrationFacts],
+    imgsz: int,
+    options: AuditOptions,
+    effort: Effort,
+) -> AuditReport:
+    """Judge what was measured, here or elsewhere; some partners are compared once more."""
+    evidence = Evidence(
+        scans=scans,
+        facts=facts,
+        registration=registration,
+        partners=compare_partners(registration, spec, effort=effort),
+        headers_only=options.headers_only,
+    )
+    return AuditReport(
+        judge(evidence, imgsz=imgsz, max_shift_px=options.max_shift_px),
+        {name: len(scan.index) for name, scan in scans.items()},
+        scans,
+        facts=facts,
+        registration=registration,
+        layout=spec.layout.sentence,
+        path=spec.path,
+    )
 
 
 def _schema_findings(error: DataError, path: Path) -> tuple[Finding, ...]:
@@ -208,8 +258,3 @@ def _schema_finding(problem: Problem, path: Path) -> Finding:
         path=os.path.relpath(file, path if path.is_dir() else path.parent) if file else "",
         line=int(line) if line else None,
     )
-
-
-def _order(entry: Finding) -> tuple[int, int, str, str, int, str]:
-    level, code = LEVELS.index(entry.level), list(CODES).index(entry.code)
-    return level, code, entry.split, entry.path, entry.line or 0, entry.message

@@ -46,17 +46,44 @@ CODES: dict[str, Code] = {
     "P06": Code(
         "error", "infrared is a copy of the visible image", "Restore the true infrared image."
     ),
+    "P07": Code(
+        "warn",
+        "infrared of another scene",
+        "Look at both images; pair them anew if names slipped (`fusetrain prepare rename`).",
+    ),
+    "P08": Code(
+        "warn",
+        "infrared of another moment",
+        "Pair each visible frame with the infrared frame of its time.",
+    ),
+    "P09": Code(
+        "warn",
+        "visible and infrared do not lie on each other",
+        "Align them: `fusetrain prepare align`.",
+    ),
     "P10": Code(
         "warn", "infrared in pseudo-colour", "Export grey images; a colour map loses temperature."
     ),
     "P11": Code("warn", "blank infrared image", "Leave the pair out if the camera saw nothing."),
-    "P14": Code("error", "infrared of mixed bit depth", "Export all infrared images alike."),
+    "P12": Code("warn", "infrared frames repeat (camera stuck)", "Leave the repeated frames out."),
+    "P13": Code(
+        "warn", "dead rows, dead columns or stripes in infrared", "Leave the image out or mend it."
+    ),
+    "P14": Code(
+        "error",
+        "infrared of mixed bit depth or cut to too few levels",
+        "Export all infrared images alike, from all their bits.",
+    ),
     "P15": Code("error", "split without a single pair", "Check the folders of the data YAML."),
     "I01": Code("error", "unreadable image", "Restore the file or leave the pair out.", True),
     "I02": Code("error", "truncated image", "Restore the file or leave the pair out.", True),
     "I03": Code("error", "image too large", "Scale it below 50 megapixels.", True),
     "I04": Code("error", "suffix of another format", "Rename the file after its real format."),
     "I05": Code("error", "image under 32 px", "Leave the pair out."),
+    "I06": Code("info", "very dark image", "Look whether it shows anything; night may be meant."),
+    "I07": Code("info", "over-exposed image", "Look whether it shows anything."),
+    "I08": Code("info", "blurred image", "Look whether it is in focus."),
+    "I09": Code("info", "image with little in it", "Look whether it shows anything."),
     "L01": Code("error", "unreadable label line", "Write `class cx cy w h` on each line.", True),
     "L02": Code("error", "class outside names", "Mend the line, or add the class to `names`."),
     "L03": Code("error", "label value not finite", "Mend the line.", True),
@@ -67,8 +94,27 @@ CODES: dict[str, Code] = {
     "L08": Code("warn", "duplicate box", "Delete one of the two lines."),
     "L09": Code("warn", "missing label file", "Add it; an empty file says: background."),
     "L10": Code("info", "more than half of the label files empty", "Check the export."),
+    "L11": Code(
+        "warn",
+        "visible and infrared labels disagree",
+        "Choose whose boxes are the truth with `label_source`: rgb, ir or union.",
+    ),
+    "L12": Code(
+        "warn",
+        "boxes look like corners, not centre and size",
+        "Write `class cx cy w h`: centre = corner + size / 2.",
+    ),
     "D01": Code("warn", "file twice in a split", "Delete one of the two pairs."),
-    "D04": Code("error", "file in two splits", "Keep it in one; validation is not honest so."),
+    "D02": Code("warn", "picture twice in a split", "Delete one of the two pairs."),
+    "D03": Code("info", "near duplicate in a split", "Keep one of them if they are one scene."),
+    "D04": Code(
+        "error", "picture in two splits", "Keep it in one; `fusetrain prepare split` splits anew."
+    ),
+    "D05": Code(
+        "warn",
+        "neighbours of one sequence in two splits",
+        "Split by recording: `fusetrain prepare split`.",
+    ),
     "S01": Code("warn", "class absent from a split", "Move some pairs with it there."),
     "S02": Code("info", "class imbalance over 50 : 1", "Collect more of the rare class."),
     "S03": Code("warn", "class never used", "Delete it from `names` if it is not needed."),

@@ -24,10 +24,10 @@ def check_lines(scan: SplitScan) -> list[Finding]:
     return [
         finding(
             problem.code,
-            f"column {problem.column}: {problem.message}",
+            f"column {problem.column}: {problem.message}" if problem.column else problem.message,
             split=scan.index.split,
             path=problem.path,
-            line=problem.line,
+            line=problem.line or None,  # JSON tells no places
             level=None if problem.is_left_out else "info",
         )
         for problem in scan.label_problems

@@ -1,17 +1,15 @@
-"""Checks over the splits of a set: classes, and files that stand in it more than once.
+"""Checks over the splits of a set: which classes are rare, missing or never used.
 
-Near duplicates and neighbouring frames are not looked for here; these checks compare whole files.
+Pictures that stand in a set more than once are the business of `duplicates.py` and `leakage.py`.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
 from fusetrain.checks.findings import Finding, finding
-from fusetrain.checks.images import PairFacts
 from fusetrain.data.index import SplitScan
 
 IMBALANCE = 50.0
@@ -40,23 +38,4 @@ def check_classes(scans: Sequence[SplitScan]) -> list[Finding]:
         message = f"{total[most]} boxes of {names[most]}, {total[least]} of {names[least]}"
         ratio = float(total[most] / total[least])
         found.append(finding("S02", message, numbers={"ratio": round(ratio, 2)}))
-    return found
-
-
-def check_repeated_files(facts: Sequence[PairFacts]) -> list[Finding]:
-    """D01, D04: visible and infrared files with the very same bytes, in a split or across."""
-    groups: dict[bytes, list[tuple[str, str]]] = defaultdict(list)
-    for fact in facts:
-        for image, path in ((fact.rgb, fact.rgb_path), (fact.ir, fact.ir_path)):
-            if image is not None:
-                groups[image.sha256].append((fact.split, path))
-    found = []
-    for places in groups.values():
-        first_split, first_path = places[0]
-        for split, path in places[1:]:
-            if path == first_path and split == first_split:
-                continue
-            code = "D01" if split == first_split else "D04"
-            message = f"same bytes as {first_path} ({first_split})"
-            found.append(finding(code, message, split=split, path=path))
     return found

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fusetrain.cli import check_flags
 from fusetrain.cli.console import (
     print_json,
-    progress,
     stderr_console,
     stdout_console,
-    table,
     visible,
 )
 from fusetrain.errors import DataError, UsageError
@@ -43,42 +42,72 @@ def demo(
 
 
 def check_data(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data YAML or data-set folder.")],
-    split: Annotated[
-        list[str] | None, typer.Option("--split", help="Split to check; repeatable.")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option("--workers", help="Processes; one a core if not given.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 4 on warnings too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    data: check_flags.Data,
+    split: check_flags.Split = None,
+    max_shift: check_flags.MaxShift = 10.0,
+    registration: check_flags.Registration = None,
+    headers_only: check_flags.HeadersOnly = False,
+    workers: check_flags.Workers = None,
+    state: check_flags.State = None,
+    shard: check_flags.Shard = None,
+    out: check_flags.Out = None,
+    merge: check_flags.Merge = None,
+    strict: check_flags.Strict = False,
+    as_json: check_flags.AsJson = False,
+    html: check_flags.Html = None,
 ) -> None:
-    """Validate the pairs, images and labels of a data set; nothing is written.
+    """Validate the pairs, images and labels of a data set; nothing is ever written into it.
 
     Example: fusetrain check-data demo/data.yaml
     """
-    from fusetrain.checks.audit import audit_path
-    from fusetrain.checks.report import to_json
+    from fusetrain.cli.checking import Request, run_audit, run_merge, run_shard
 
-    if workers is not None and workers < 1:
-        raise UsageError(f"--workers {workers}", expected="a whole number from 1")
-    with progress("checking pairs") as advance:
-        report = audit_path(data, only_splits=split or (), workers=workers, progress=advance)
+    request = Request(
+        data, tuple(split or ()), workers, registration, max_shift, headers_only, state, html
+    )
+    request.check()
+    if shard is not None and merge is not None:
+        raise UsageError("--shard with --merge", expected="one of the two")
+    if shard is not None:
+        _print_shard(shard, *run_shard(request, shard, out=out), as_json=as_json)
+        return
+    if out is not None:
+        raise UsageError("--out without --shard", expected="--shard I/N, whose file it names")
+    report = run_audit(request) if merge is None else run_merge(request, merge)
+    if html is not None:
+        from fusetrain.checks.html import write_html
+        from fusetrain.cli.audit_view import print_page
+
+        write_html(report, html, workers=workers)
+        print_page(html, stderr_console())
     if as_json:
-        print_json(to_json(report))
+        _print_json(report)
     else:
         _print_report(report)
     if report.verdict == "error" or (strict and report.verdict == "warn"):
         raise typer.Exit(DataError.exit_code)
 
 
-def _print_report(report: AuditReport) -> None:
-    """Print the codes with their counts, the first places of each, and the verdict."""
-    from fusetrain.checks.report import code_rows, example_lines, verdict_line
+def _print_shard(shard: str, file: Path, num_pairs: int, *, as_json: bool) -> None:
+    """Print where the measurements of a part are."""
+    if as_json:
+        print_json({"shard": shard, "pairs": num_pairs, "file": str(file)})
+        return
+    for line in (
+        f"{file}: shard {shard}, {num_pairs} pairs measured",
+        "next: fusetrain check-data DATA --merge DIR, once the files of all shards are in DIR",
+    ):
+        stdout_console().print(visible(line), markup=False, soft_wrap=True)
 
-    console = stdout_console()
-    if report.findings:
-        columns = ("level", "code", "count", "meaning")
-        console.print(table(columns, code_rows(report), right=("count",)))
-        console.print(table(("code", "first places"), example_lines(report)))
-    console.print(verdict_line(report), markup=False)
+
+def _print_json(report: AuditReport) -> None:
+    from fusetrain.checks.report import to_json
+
+    print_json(to_json(report))
+
+
+def _print_report(report: AuditReport) -> None:
+    """Print the findings by code, the verdict and what to do next."""
+    from fusetrain.cli.audit_view import print_audit
+
+    print_audit(report, stdout_console())

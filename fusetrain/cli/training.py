@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fusetrain.cli.console import progress, stderr_console, stdout_console, table, visible
+from fusetrain.cli.console import stderr_console, stdout_console, table, visible
+from fusetrain.cli.long_progress import long_progress
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.errors import DataError, Problem
@@ -121,7 +122,7 @@ def _audited(spec: DataSpec, imgsz: int, *, allowed: Sequence[str]) -> AuditRepo
     from fusetrain.checks.audit import audit, require_acceptable
 
     require_acceptable(allowed)
-    with progress("checking pairs") as advance:
+    with long_progress("checking", "measurements") as advance:
         report = audit(spec, only_splits=TRAINING_SPLITS, imgsz=imgsz, progress=advance)
     refusals = report.refusals(allowed)
     if refusals:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fusetrain.checks.audit import audit, audit_path
+from fusetrain.checks.audit import AuditOptions, audit, audit_path
 from fusetrain.checks.findings import CODES
-from fusetrain.checks.report import code_rows, example_lines, to_json, verdict_line
+from fusetrain.checks.report import to_json
+from fusetrain.checks.tasks import Registration
 from fusetrain.data.spec import load_spec
 from fusetrain.errors import DataError, UsageError
 
@@ -97,10 +98,17 @@ def test_one_split_can_be_looked_at_alone(damaged: Path) -> None:
         audit_path(damaged, only_splits=["test"])
 
 
-def test_progress_counts_to_the_number_of_pairs(make_pairs: MakePairs) -> None:
+@pytest.mark.parametrize(("mode", "total"), [("off", 21), ("sample", 42)])
+def test_progress_counts_pairs_and_registrations(
+    make_pairs: MakePairs, mode: Registration, total: int
+) -> None:
     seen: list[tuple[int, int]] = []
-    audit_path(make_pairs(train=20, val=1), progress=lambda done, total: seen.append((done, total)))
-    assert seen == [(done, 21) for done in range(1, 22)]
+    audit_path(
+        make_pairs(train=20, val=1),
+        progress=lambda done, total: seen.append((done, total)),
+        options=AuditOptions(mode),
+    )
+    assert seen == [(done, total) for done in range(1, total + 1)]
 
 
 def test_scans_are_handed_on_to_the_training(make_pairs: MakePairs) -> None:
@@ -146,35 +154,21 @@ def test_orphan_with_a_similar_name_gets_a_hint(make_pairs: MakePairs) -> None:
     assert any("did you mean imagesIR/train/train_00.png" in message for message in messages)
 
 
-def test_report_groups_findings_and_cuts_long_lists(make_pairs: MakePairs) -> None:
-    path = make_pairs(train=9)
-    for label in (path.parent / "labels/train").iterdir():
-        label.write_text("0 .2 .2 .1 .1\n1 .7 .7 .1 .1\n1 2 2 .1 .1\n")
-    report = audit_path(path)
-    assert [row[:3] for row in code_rows(report)] == [("error", "L04", 9)]
-    examples = list(example_lines(report))
-    assert examples[0] == (
-        "L04",
-        "labels/train/train_000.txt:3: column 3: cx is 2, outside [0, 1]",
-    )
-    assert len(examples) == 7
-    assert examples[5][1].startswith("… and 4 more")
-    assert examples[6] == ("L04", "next: Divide by the size of the visible image.")
-    assert verdict_line(report).startswith("error: 9 pairs in train, 2 pairs in val; 9 errors")
-
-
 def test_json_lists_every_finding_with_the_agreed_keys(damaged: Path) -> None:
     document = to_json(audit_path(damaged))
     assert set(document) >= {"verdict", "counts", "findings"}
     assert len(document["findings"]) == sum(document["counts"].values()) == 6
     for entry in document["findings"]:
-        assert list(entry) == [
+        assert list(entry)[:8] == [
             "code", "level", "split", "path", "line", "message", "numbers", "remedy",
         ]  # fmt: skip
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the shared development data are not here")
-def test_real_pairs_are_clean() -> None:
-    report = audit_path(DATA / "roadscene-flir")
+@pytest.mark.parametrize("mode", ["off", pytest.param("all", marks=pytest.mark.slow)])
+def test_real_pairs_are_clean(mode: Registration) -> None:
+    report = audit_path(DATA / "roadscene-flir", options=AuditOptions(mode))
     assert report.num_pairs == {"train": 86, "val": 27}
-    assert report.findings == ()
+    assert [entry for entry in report.findings if entry.level == "error"] == []
+    warned = {entry.path for entry in report.findings if entry.level == "warn"}
+    assert len(warned) <= 113 // 100

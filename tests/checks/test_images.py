@@ -1,6 +1,7 @@
+"""What is measured on a pair."""
+
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -8,82 +9,148 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fusetrain.checks.images import PairTask, crashed_pair, ends_early, measure_pair
-
-DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
-
-
-def jpeg(pixels: NDArray[np.uint8], **options: object) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=90, **options)
-    return buffer.getvalue()
+from fusetrain.checks.images import ImageFacts, PairFacts, PairTask, crashed_pair, measure_pair
+from fusetrain.data.storage import Storage
 
 
-def decoded(data: bytes) -> NDArray[np.uint8]:
-    return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-def scene() -> NDArray[np.uint8]:
-    rng = np.random.Generator(np.random.PCG64(1))
+def scene(*, seed: int = 1, size: tuple[int, int] = (224, 160)) -> NDArray[np.uint8]:
+    rng = np.random.Generator(np.random.PCG64(seed))
     small = Image.fromarray(rng.integers(0, 256, (20, 28, 3), np.uint8))
-    return np.asarray(small.resize((224, 160), Image.Resampling.BICUBIC))
+    return np.asarray(small.resize(size, Image.Resampling.BICUBIC))
 
 
-def bordered() -> NDArray[np.uint8]:
-    pixels = np.full((200, 264, 3), 255, np.uint8)
-    pixels[20:180, 20:244] = scene()
-    return pixels
+def ramp() -> NDArray[np.uint8]:
+    return np.tile(np.arange(224, dtype=np.uint8), (160, 1))
 
 
-OPTIONS = ({}, {"progressive": True}, {"restart_marker_rows": 1}, {"optimize": True})
+def measured(
+    folder: Path,
+    rgb: NDArray[np.generic],
+    ir: NDArray[np.generic],
+    *,
+    suffix: str = "png",
+    **options: object,
+) -> PairFacts:
+    for name, pixels in (("rgb", rgb), ("ir", ir)):
+        Image.fromarray(pixels).save(folder / f"{name}.{suffix}", **options)
+    return measure_pair(PairTask(str(folder), "train", 3, f"rgb.{suffix}", f"ir.{suffix}"))
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "+".join(options) or "plain")
-@pytest.mark.parametrize("share", [0.35, 0.6, 0.9])
-def test_half_a_jpeg_with_an_end_marker_is_noticed(
-    options: dict[str, object], share: float
-) -> None:
-    data = jpeg(scene(), **options)
-    header = data.rfind(b"\xff\xda") if "progressive" in options else data.find(b"\xff\xda")
-    half = data[: header + 20 + int((len(data) - header - 20) * share)] + b"\xff\xd9"
-    assert decoded(half).shape == (160, 224, 3)
-    assert ends_early(half, decoded(half))
-
-
-@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "+".join(options) or "plain")
-def test_complete_jpeg_passes_also_with_flat_borders(options: dict[str, object]) -> None:
-    for pixels in (scene(), bordered(), np.full((64, 64, 3), 9, np.uint8)):
-        data = jpeg(pixels, **options)
-        assert not ends_early(data, decoded(data))
-        assert not ends_early(data + b"trailing bytes", decoded(data))
-
-
-@pytest.mark.skipif(not DATA.is_dir(), reason="the shared development data are not here")
-def test_no_real_jpeg_is_taken_for_half_and_every_half_one_is_found() -> None:
-    paths = sorted(DATA.glob("rgbt-unlabelled/images*/all/*.jpg"))[::10]
-    assert len(paths) > 30
-    for path in paths:
-        data = path.read_bytes()
-        assert not ends_early(data, decoded(data)), path
-        half = data[: len(data) // 2] + b"\xff\xd9"
-        assert ends_early(half, decoded(half)), path
+def both(facts: PairFacts) -> tuple[ImageFacts, ImageFacts]:
+    assert facts.rgb is not None
+    assert facts.ir is not None
+    return facts.rgb, facts.ir
 
 
 def test_measures_of_a_pair(tmp_path: Path) -> None:
-    Image.fromarray(scene()).save(tmp_path / "rgb.png")
-    grey = np.tile(np.arange(224, dtype=np.uint8), (160, 1))
-    Image.fromarray(grey).save(tmp_path / "ir.png")
-    facts = measure_pair(PairTask(str(tmp_path), "train", 3, "rgb.png", "ir.png"))
+    facts = measured(tmp_path, scene(), ramp())
+    rgb, ir = both(facts)
     assert facts.findings == ()
-    assert facts.rgb is not None
-    assert facts.ir is not None
-    assert facts.rgb.size_hw == facts.ir.size_hw == (160, 224)
-    assert facts.rgb.chroma > 30
-    assert facts.rgb.num_colours > 500
-    assert (facts.ir.chroma, facts.ir.bits) == (0.0, 8)
-    assert facts.ir.spread == pytest.approx(221, abs=2)
+    assert rgb.size_hw == ir.size_hw == (160, 224)
+    assert rgb.chroma > 30
+    assert rgb.coloured > 0.3
+    assert (rgb.format, rgb.bits, rgb.num_levels) == ("PNG", 8, 0)
+    assert (ir.chroma, ir.bits, ir.coloured) == (0.0, 8, 0.0)
+    assert ir.spread == pytest.approx(221, abs=2)
+    assert (ir.low, ir.median, ir.high) == pytest.approx((11, 112, 212), abs=3)
+    assert ir.num_levels > 200
+    assert (ir.clipped_low, ir.clipped_high) == pytest.approx((0.0, 0.0), abs=0.02)
+    assert (ir.dead_rows, ir.dead_columns, ir.row_pattern) == (0, 0, 0.0)
+    assert ir.sharpness == pytest.approx(1 / 8, abs=0.001)
+    assert (len(ir.sha256), len(ir.picture), len(ir.phash), len(ir.dhash)) == (32, 16, 8, 8)
+    assert np.frombuffer(ir.means, np.uint8)[:8] == pytest.approx(np.arange(8) * 28 + 14, abs=1)
     assert facts.luma_difference is not None
     assert facts.luma_difference > 10
+    assert facts.luma_correlation is not None
+    assert abs(facts.luma_correlation) < 0.5
+
+
+@pytest.mark.parametrize("size", [(500, 400), (640, 480), (1280, 1024), (333, 217), (2000, 40)])
+def test_reduced_decoding_measures_the_same_picture(tmp_path: Path, size: tuple[int, int]) -> None:
+    pixels = scene(size=size)
+    grey = pixels[:, :, 1].copy()
+    jpeg = both(measured(tmp_path, pixels, grey, suffix="jpg", quality=97))
+    whole = both(measured(tmp_path, pixels, grey))
+    for reduced, full in zip(jpeg, whole, strict=True):
+        assert reduced.size_hw == full.size_hw == size[::-1]
+        first, second = (np.frombuffer(image.means, np.uint8) for image in (reduced, full))
+        assert np.abs(first.astype(int) - second).max() <= 2
+        assert _distance(reduced.phash, full.phash) <= 4
+        assert reduced.chroma == pytest.approx(full.chroma, rel=0.25)
+        assert reduced.median == pytest.approx(full.median, abs=3)
+        assert reduced.entropy == pytest.approx(full.entropy, abs=0.3)
+
+
+def _distance(first: bytes, second: bytes) -> int:
+    return (int.from_bytes(first, "big") ^ int.from_bytes(second, "big")).bit_count()
+
+
+def test_picture_does_not_depend_on_the_file_around_it(tmp_path: Path) -> None:
+    one = both(measured(tmp_path, scene(), ramp(), compress_level=1))
+    other = both(measured(tmp_path, scene(), ramp(), compress_level=9))
+    assert [image.picture for image in one] == [image.picture for image in other]
+    assert one[0].sha256 != other[0].sha256
+    changed = scene().copy()
+    changed[40:60, 40:60] = 0
+    assert both(measured(tmp_path, changed, ramp()))[0].picture != one[0].picture
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_deep_infrared_is_measured_in_its_counts(tmp_path: Path, dtype: type[np.generic]) -> None:
+    counts = (scene()[:, :, 0].astype(np.float64) * 10 + 7000).astype(dtype)
+    Image.fromarray(scene(seed=2)).save(tmp_path / "rgb.png")
+    Image.fromarray(counts).save(tmp_path / "ir.tif")
+    facts = measure_pair(PairTask(str(tmp_path), "train", 0, "rgb.png", "ir.tif"))
+    ir = both(facts)[1]
+    assert ir.bits in (16, 32)
+    assert ir.spread == pytest.approx(float(np.ptp(np.percentile(counts, (0.5, 99.5)))), rel=0.05)
+    assert ir.clipped_low < 0.1
+    assert facts.luma_difference is None
+    assert facts.luma_correlation is not None
+
+
+def test_counts_that_are_not_finite_do_no_harm(tmp_path: Path) -> None:
+    counts = scene()[:, :, 0].astype(np.float32)
+    counts[:50] = np.nan
+    counts[50:60] = np.inf
+    Image.fromarray(scene(seed=2)).save(tmp_path / "rgb.png")
+    for number, image in enumerate((counts, np.full_like(counts, np.nan))):
+        Image.fromarray(image).save(tmp_path / f"{number}.tif")
+        ir = both(measure_pair(PairTask(str(tmp_path), "t", 0, "rgb.png", f"{number}.tif")))[1]
+        assert np.isfinite([ir.spread, ir.entropy, ir.sharpness, ir.clipped_low]).all()
+
+
+def test_rotation_by_exif_counts_in_sizes_and_looks(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = Image.fromarray(scene())
+    upright.save(tmp_path / "ir.jpg", quality=97)
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "rgb.jpg", quality=97, exif=exif)
+    facts = measure_pair(PairTask(str(tmp_path), "t", 0, "rgb.jpg", "ir.jpg"))
+    rgb, ir = both(facts)
+    assert rgb.size_hw == ir.size_hw == (160, 224)
+    assert facts.luma_correlation is not None
+    assert facts.luma_correlation > 0.97
+
+
+def test_border_and_four_channels_are_obeyed(tmp_path: Path) -> None:
+    framed = np.full((200, 264, 3), 255, np.uint8)
+    framed[20:180, 20:244] = scene()
+    for name in ("rgb", "ir"):
+        Image.fromarray(framed).save(tmp_path / f"{name}.jpg", quality=97)
+    task = PairTask(str(tmp_path), "t", 0, "rgb.jpg", "ir.jpg", Storage(border_px=20))
+    rgb, _ = both(measure_pair(task))
+    assert rgb.size_hw == (160, 224)
+    assert rgb.clipped_high < 0.1
+    Image.fromarray(np.dstack([scene(), ramp()])).save(tmp_path / "four.png")
+    task = PairTask(str(tmp_path), "t", 0, "four.png", "four.png", Storage(channels="rgbt"))
+    rgb, ir = both(measure_pair(task))
+    assert rgb.chroma > 30
+    assert (ir.chroma, ir.spread) == (0.0, pytest.approx(221, abs=2))
+    task = PairTask(str(tmp_path), "t", 0, "rgb.jpg", "rgb.jpg", Storage(channels="rgbt"))
+    facts = measure_pair(task)
+    assert (facts.rgb, facts.ir) == (None, None)
+    assert [entry.code for entry in facts.findings] == ["I01"]
 
 
 def test_crash_is_reported_as_unreadable_with_both_names() -> None:

@@ -53,8 +53,9 @@ class VocXml:
         """
         _check_names(splits[0].index.class_names if splits else ())
         keys = [key for split in splits for key in split.index.keys]
-        is_flat = len(set(keys)) == len(keys)
         names = [split.index.split for split in splits]
+        # A folder called like a split would be taken for the labels of that split.
+        is_flat = len(set(keys)) == len(keys) and not any(k.split("/")[0] in names for k in keys)
         places = {name: PLACE if is_flat else f"{PLACE}/{name}" for name in names}
         for split in splits:
             for row, key in enumerate(split.index.keys):

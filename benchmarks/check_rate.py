@@ -1,0 +1,79 @@
+"""Compare the rate at which `check-data` decodes and measures pairs with that of Pillow alone.
+
+    python benchmarks/check_rate.py --data ROADSCENE [--pairs 2000] [--rounds 3]
+    python benchmarks/check_rate.py --images VISIBLE --infrared INFRARED
+
+Both sides use the same pool, one process a core, on the same files: `Image.open(path).load()` for
+both images of a pair against everything that `check-data` measures on them. The pairs of a set are
+gone through again and again until there are as many as asked for, so that starting the processes
+does not count. Rounds alternate. The ratio by the clock is that of the best rounds and wants a
+machine without other work; the one by processor time (all processes) holds on a busy one as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from measuring.raw_decoding import Cost, check_pair, crashed, decode_pair
+
+from fusetrain.checks.facts import FactsTable
+from fusetrain.checks.images import PairFacts, PairTask
+from fusetrain.checks.pool import default_workers, run_contained
+from fusetrain.checks.tasks import all_tasks, list_pairs
+from fusetrain.data.spec import load_spec
+
+
+def tasks_of_set(path: Path) -> list[PairTask]:
+    spec = load_spec(path)
+    return list(all_tasks([list_pairs(spec, split) for split in spec.splits]))
+
+
+def tasks_of_folders(rgb: Path, ir: Path) -> list[PairTask]:
+    names = sorted({path.name for path in rgb.iterdir()} & {path.name for path in ir.iterdir()})
+    return [
+        PairTask("/", "train", row, str(rgb.resolve() / name), str(ir.resolve() / name))
+        for row, name in enumerate(names)
+    ]
+
+
+def run(
+    function: Callable[[PairTask], Cost], tasks: Sequence[PairTask], *, workers: int
+) -> tuple[float, float]:
+    """Return the seconds that all tasks take, by the clock and of all processors."""
+    clock, own = time.perf_counter(), time.process_time()
+    costs = list(run_contained(function, tasks, crashed=crashed, workers=workers))
+    FactsTable.pack(PairFacts, (cost.facts for cost in costs if cost.facts is not None))
+    in_children = sum(cost.cpu_s for cost in costs)
+    return time.perf_counter() - clock, in_children + time.process_time() - own
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help="a data YAML or data-set folder")
+    parser.add_argument("--images", type=Path, help="instead of it: a folder of visible images")
+    parser.add_argument("--infrared", type=Path, help="and one of infrared images, same names")
+    parser.add_argument("--pairs", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=default_workers())
+    args = parser.parse_args()
+    found = tasks_of_set(args.data) if args.data else tasks_of_folders(args.images, args.infrared)
+    tasks = (found * (args.pairs // len(found) + 1))[: args.pairs]
+
+    rounds = []
+    for _ in range(args.rounds):
+        raw = run(decode_pair, tasks, workers=args.workers)
+        ours = run(check_pair, tasks, workers=args.workers)
+        rounds.append((*raw, *ours))
+        print(f"raw {len(tasks) / raw[0]:8.0f} pairs/s   check-data {len(tasks) / ours[0]:8.0f}")
+    raw_s, raw_cpu_s, ours_s, ours_cpu_s = (min(column) for column in zip(*rounds, strict=True))
+    print(
+        f"ratio {raw_s / ours_s:.3f} by the clock, {raw_cpu_s / ours_cpu_s:.3f} by processor time, "
+        f"on {len(found)} pairs, {args.workers} processes"
+    )
+
+
+if __name__ == "__main__":
+    main()

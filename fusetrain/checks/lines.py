@@ -1,0 +1,160 @@
+"""Dead rows and columns, fixed stripes and sharpness, from a few rows and columns of an image.
+
+A dead line is one value from end to end, or stands out from both neighbours all along. A stripe
+pattern of the sensor is the same in all quarters of the image, which no scene is.
+Shape legend: L lines to be judged, K = NUM_BANDS places along each of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+NUM_BANDS = 4
+LINES_A_BAND = 8
+NUM_LINES = NUM_BANDS * LINES_A_BAND
+MEAN_OF_BANDS = np.kron(np.eye(NUM_BANDS), np.full((1, LINES_A_BAND), 1.0 / LINES_A_BAND)).astype(
+    np.float32
+)
+# A line whose means differ by less than this from band to band, in levels, shows nothing.
+FLAT_LEVELS = 0.25
+# The same for its pixels, and how much those of the lines beside it must vary.
+DEAD_SPREAD = 2.0
+LIVE_SPREAD = 16.0
+# How far a dead line stands out from both neighbours: levels, and times the usual difference.
+SPIKE_LEVELS = 8.0
+SPIKE_RATIO = 8.0
+PATTERN_CORRELATION = 0.35
+OUTLIER_RATIO = 3.0
+# Fewer lines than this agree by chance.
+MIN_PATTERN_LINES = 128
+COARSE_PX = 8
+
+
+@dataclass(frozen=True)
+class LineNumbers:
+    """What rows and columns show.
+
+    Attributes:
+        dead_rows: Rows without a picture inside the image; a border does not count.
+        dead_columns: The same for columns.
+        row_pattern: Strength of a fixed pattern from row to row, RMS in levels.
+        column_pattern: The same from column to column.
+    """
+
+    dead_rows: int = 0
+    dead_columns: int = 0
+    row_pattern: float = 0.0
+    column_pattern: float = 0.0
+
+
+@lru_cache(maxsize=256)
+def spaced(length: int) -> NDArray[np.intp]:
+    """Return NUM_LINES places, evenly spaced; all of them where there are fewer."""
+    number = min(NUM_LINES, length)
+    return np.arange(number, dtype=np.intp) * 2 * length // (2 * number) + length // (2 * number)
+
+
+def measure_lines(rows: NDArray[np.float32], columns: NDArray[np.float32]) -> LineNumbers:
+    """Return the line numbers of an image; zeros where a side is under NUM_LINES px.
+
+    Args:
+        rows: (NUM_LINES, W), rows at `spaced` places.
+        columns: (H, NUM_LINES), columns at `spaced` places.
+    """
+    if len(rows) < NUM_LINES or columns.shape[1] < NUM_LINES:
+        return LineNumbers()
+    dead_columns, column_pattern = _judge(rows)
+    dead_rows, row_pattern = _judge(columns.T)
+    return LineNumbers(dead_rows, dead_columns, row_pattern, column_pattern)
+
+
+def sharpness(rows: NDArray[np.float32]) -> float:
+    """Return mean difference of neighbours over that of pixels 8 apart, along some rows.
+
+    About 0.3 and more where it is sharp, 1/8 where all is smooth; contrast does not count. 1 for
+    a constant image.
+    """
+    width = rows.shape[1]
+    if width <= 2 * COARSE_PX:
+        return 1.0
+    fine = float(np.abs(rows[:, 1:] - rows[:, :-1]).sum()) / (width - 1)
+    coarse = float(np.abs(rows[:, COARSE_PX:] - rows[:, :-COARSE_PX]).sum()) / (width - COARSE_PX)
+    return fine / coarse if coarse > 0.0 else 1.0
+
+
+def _judge(sampled: NDArray[np.float32]) -> tuple[int, float]:
+    """Return how many lines are dead, and the strength of the pattern that all bands share.
+
+    Args:
+        sampled: (NUM_LINES, L), pixels along each of L lines.
+    """
+    bands = MEAN_OF_BANDS @ sampled
+    steps = bands[:, 1:] - bands[:, :-1]
+    bends = steps[:, 1:] - steps[:, :-1]
+    dead = bands.max(axis=0) - bands.min(axis=0) <= FLAT_LEVELS
+    if dead.any():
+        dead = _flat(sampled, dead, bands)
+    if np.abs(bends).min(axis=0).max(initial=0.0) > 2.0 * SPIKE_LEVELS:
+        dead[1:-1] |= _spikes(steps)
+    num_dead = int(np.count_nonzero(dead))
+    if num_dead:
+        bends = bends[:, ~(dead[2:] | dead[1:-1] | dead[:-2])]
+    return num_dead, _pattern(bends)
+
+
+def _flat(
+    sampled: NDArray[np.float32], candidates: NDArray[np.bool_], bands: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Return which lines have one value all along, in the middle of lines that show something.
+
+    A border, a large flat part, and what fades into flat neighbours are no dead lines.
+    """
+    spread = np.ptp(sampled, axis=0)
+    flat = np.asarray(candidates & (spread <= DEAD_SPREAD), np.bool_)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flat, [False]]).astype(np.int8)))
+    for start, stop in edges.reshape(-1, 2):
+        is_inside = start > 0 and stop < len(flat) and stop - start <= len(flat) // 4
+        if is_inside and min(spread[start - 1], spread[stop]) >= LIVE_SPREAD:
+            continue
+        if is_inside and _stands_out(bands[:, start], bands[:, [start - 1, stop]]):
+            continue
+        flat[start:stop] = False
+    return flat
+
+
+def _stands_out(own: NDArray[np.float32], neighbours: NDArray[np.float32]) -> bool:
+    """Say whether a line is brighter, or darker, than both neighbours in all bands."""
+    height = own[:, None] - neighbours
+    return bool(height.min() > SPIKE_LEVELS or height.max() < -SPIKE_LEVELS)
+
+
+def _spikes(steps: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Return which inner lines stand out from both neighbours, to one side, in all bands."""
+    up, down = steps[:, :-1], -steps[:, 1:]
+    height = np.where(up * down > 0, np.minimum(np.abs(up), np.abs(down)) * np.sign(up), 0.0)
+    limit = max(SPIKE_LEVELS, SPIKE_RATIO * float(np.median(np.abs(steps))))
+    return np.asarray((height.min(axis=0) > limit) | (height.max(axis=0) < -limit))
+
+
+def _pattern(bends: NDArray[np.float32]) -> float:
+    """Return the RMS, in levels, of what the bands have in common; 0 where they do not agree."""
+    if bends.shape[1] < MIN_PATTERN_LINES or not _shared_power(bends):
+        return 0.0
+    # Edges that run across the image, as of a road, are few lines; a pattern is in all of them.
+    limit = OUTLIER_RATIO * float(np.median(np.abs(bends)))
+    shared = _shared_power(np.clip(bends, -limit, limit))
+    # A pattern without memory from line to line has bends of 6 times its variance.
+    return float((shared / 6.0) ** 0.5)
+
+
+def _shared_power(bends: NDArray[np.float32]) -> float:
+    """Return the mean product of bends of different bands; 0 where they do not agree."""
+    num_bands, num_lines = bends.shape
+    total = bends.sum(axis=0)
+    power = float(np.vdot(bends, bends))
+    shared = (float(total @ total) - power) / (num_bands - 1)
+    return shared / (num_bands * num_lines) if shared > PATTERN_CORRELATION * power else 0.0

@@ -1,0 +1,79 @@
+"""The child's side of `pool.py`: take jobs from a pipe, say which item is in work, send results.
+
+A child ignores Ctrl-C, as the parent decides what that means, and leaves when its pipe closes. It
+offers itself to the kernel when memory runs out, so that the parent lives on.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+IDLE = -1
+FLUSH_S = 0.5
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def serve(function: Callable[[Item], Result], pipe: Connection, reached: Any) -> None:
+    """Work on jobs until the pipe closes; the body of a child process.
+
+    Args:
+        function: What is done with each item.
+        pipe: Brings lists of (number, item); takes (results by number, error or None).
+        reached: Shared integer, set to the number of each item before it is begun.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # What Pillow warns of is found, or harmless; it must not run through somebody's progress bar.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("800")
+    with suppress(EOFError, OSError):  # the parent is gone
+        while True:
+            _work(function, pipe, reached)
+
+
+def _work(function: Callable[[Item], Result], pipe: Connection, reached: Any) -> None:
+    """Do one job; results are sent every half a second, so that little is lost in a crash."""
+    job: list[tuple[int, Item]] = pipe.recv()
+    results: dict[int, Result] = {}
+    flushed_s = time.monotonic()
+    for number, item in job:
+        reached.value = number
+        try:
+            results[number] = function(item)
+        except MemoryError:
+            os._exit(1)  # as if the kernel had ended it
+        except Exception as error:
+            error.add_note(traceback.format_exc())
+            pipe.send(({}, error))
+            return
+        if time.monotonic() - flushed_s > FLUSH_S:
+            pipe.send((results, None))
+            results, flushed_s = {}, time.monotonic()
+    if results:
+        pipe.send((results, None))
+
+
+@contextmanager
+def single_threaded() -> Iterator[None]:
+    """Let processes that are started meanwhile use one thread each, as they are one a core."""
+    before = {name: os.environ.get(name) for name in THREAD_SETTINGS}
+    os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,93 @@
+"""Dead lines, stripes and sharpness."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+from fusetrain.checks.lines import LineNumbers, measure_lines, sharpness, spaced
+
+
+def scene(*, seed: int = 1, size: tuple[int, int] = (320, 240)) -> NDArray[np.uint8]:
+    rng = np.random.Generator(np.random.PCG64(seed))
+    coarse = Image.fromarray(rng.integers(30, 220, (24, 32), np.uint8))
+    smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), np.float64)
+    return np.clip(smooth + rng.normal(0, 2, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def numbers(levels: NDArray[np.uint8]) -> LineNumbers:
+    rows = levels[spaced(levels.shape[0])].astype(np.float32)
+    return measure_lines(rows, levels[:, spaced(levels.shape[1])].astype(np.float32))
+
+
+def test_places_lie_evenly_and_centred() -> None:
+    assert spaced(64).tolist() == [2 * line + 1 for line in range(32)]
+    assert spaced(5).tolist() == [0, 1, 2, 3, 4]
+    assert (spaced(41).min(), spaced(41).max()) == (0, 40 - 1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clean_scenes_have_neither_dead_lines_nor_stripes(seed: int) -> None:
+    assert numbers(scene(seed=seed)) == LineNumbers()
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("number", [1, 2, 5])
+def test_dead_lines_are_counted(level: int, number: int) -> None:
+    levels = scene()
+    levels[100 : 100 + number] = level
+    assert (numbers(levels).dead_rows, numbers(levels).dead_columns) == (number, 0)
+    assert (numbers(levels.T).dead_rows, numbers(levels.T).dead_columns) == (0, number)
+
+
+def test_a_line_with_noise_that_stands_out_is_dead() -> None:
+    levels = scene(seed=3) // 2
+    levels[77] = 200 + np.random.Generator(np.random.PCG64(0)).integers(0, 40, 320)
+    assert numbers(levels).dead_rows == 1
+
+
+def test_borders_and_flat_parts_are_not_dead() -> None:
+    letterbox = scene()
+    letterbox[:30] = letterbox[-30:] = 0
+    letterbox[:, :20] = 255
+    assert numbers(letterbox) == LineNumbers()
+    sky = scene()
+    sky[40:140] = 0
+    assert numbers(sky).dead_rows == 0
+
+
+@pytest.mark.parametrize("levels_rms", [3.0, 6.0])
+def test_stripes_are_measured_in_levels(levels_rms: float) -> None:
+    rng = np.random.Generator(np.random.PCG64(0))
+    striped = np.clip(scene() + rng.normal(0, levels_rms, 320), 0, 255).astype(np.uint8)
+    assert numbers(striped).column_pattern == pytest.approx(levels_rms, rel=0.2)
+    assert numbers(striped).row_pattern == 0.0
+    assert numbers(striped.T).row_pattern == pytest.approx(levels_rms, rel=0.2)
+
+
+def test_some_edges_across_the_image_are_no_stripes() -> None:
+    road = scene()
+    for row in (60, 61, 120, 180):
+        road[row] = np.minimum(road[row].astype(np.int64) + 30, 255)
+    assert numbers(road).row_pattern < 1.0
+
+
+def test_sharpness_falls_with_blur_and_ignores_contrast() -> None:
+    image = Image.fromarray(scene())
+    found = [
+        sharpness(np.asarray(image.filter(ImageFilter.GaussianBlur(radius)), np.float32))
+        for radius in (0, 2, 5, 10)
+    ]
+    assert found == sorted(found, reverse=True)
+    assert found[-1] == pytest.approx(1 / 8, abs=0.02)
+    pale = np.asarray(image, np.float32) / 5
+    assert sharpness(pale) == pytest.approx(found[0], rel=0.01)
+
+
+def test_small_and_constant_images_have_numbers_too() -> None:
+    for shape in ((1, 1), (31, 200), (200, 31), (40, 40)):
+        flat = np.full(shape, 7, np.uint8)
+        assert numbers(flat) == LineNumbers()
+        assert sharpness(flat.astype(np.float32)) == 1.0
