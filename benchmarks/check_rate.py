@@ -19,10 +19,10 @@ from pathlib import Path
 
 from measuring.raw_decoding import Cost, check_pair, crashed, decode_pair
 
-from fusetrain.checks.facts import FactsTable
+from fusetrain.checks.flow.facts import FactsTable
+from fusetrain.checks.flow.pool import default_workers, run_contained
+from fusetrain.checks.flow.tasks import all_tasks, list_pairs
 from fusetrain.checks.images import PairFacts, PairTask
-from fusetrain.checks.pool import default_workers, run_contained
-from fusetrain.checks.tasks import all_tasks, list_pairs
 from fusetrain.data.spec import load_spec
 
 

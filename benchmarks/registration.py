@@ -23,7 +23,7 @@ from measuring.planted_shifts import MARGIN_PX, GreyPair, load_pairs, plain_shif
 from measuring.tables import table_text
 from numpy.typing import NDArray
 
-from fusetrain.checks.alignment import align
+from fusetrain.checks.registration.alignment import align
 
 HEADER = ("method", "pairs", "n", "moved", "near", "far", "sure", "sure near", "sure far", "ms")
 SEQUENCE = 10

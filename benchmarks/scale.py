@@ -26,12 +26,12 @@ from measuring.tables import table_text
 from PIL import Image
 
 from fusetrain.checks.audit import AuditOptions, audit, scan_splits
-from fusetrain.checks.facts import FactsTable
-from fusetrain.checks.facts_file import FactsFile, read_facts, write_facts
+from fusetrain.checks.flow.facts import FactsTable
+from fusetrain.checks.flow.facts_file import FactsFile, read_facts, write_facts
+from fusetrain.checks.flow.judging import Evidence, judge
+from fusetrain.checks.flow.pool import default_workers
+from fusetrain.checks.flow.tasks import list_pairs
 from fusetrain.checks.images import PairFacts
-from fusetrain.checks.judging import Evidence, judge
-from fusetrain.checks.pool import default_workers
-from fusetrain.checks.tasks import list_pairs
 from fusetrain.data.index import DatasetIndex, PackedPaths, SplitScan, scan_split
 from fusetrain.data.index_store import load_index, save_index
 from fusetrain.data.pairing import Pairing

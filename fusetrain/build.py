@@ -17,7 +17,8 @@ from fusetrain.data.index import DatasetIndex, SplitScan, count_pairs, scan_spli
 from fusetrain.data.spec import DataSpec, load_spec
 from fusetrain.errors import DataError
 from fusetrain.rules import require_data
-from fusetrain.schedule.plan import SchedulePlan, make_plan
+from fusetrain.schedule.plan import SchedulePlan
+from fusetrain.schedule.planning import make_plan
 
 if TYPE_CHECKING:
     from fusetrain.engine.machine import Machine

@@ -28,7 +28,7 @@ from fusetrain.errors import ConfigError, DataError, Problem, RunError
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import require_data
 from fusetrain.schedule.following import rescaled
-from fusetrain.schedule.plan import replanned
+from fusetrain.schedule.planning import replanned
 from fusetrain.session import assemble, choose_machine, fingerprint
 from fusetrain.training import RunReporter, held, run_session
 

@@ -18,11 +18,11 @@ from PIL import Image
 
 from fusetrain.checks.audit import audit_path
 from fusetrain.checks.findings import Finding, Level
+from fusetrain.checks.flow.judging import Evidence, judge
+from fusetrain.checks.flow.tasks import all_tasks
 from fusetrain.checks.images import measure_pair
-from fusetrain.checks.judging import Evidence, judge
-from fusetrain.checks.partners import measure_partners, partner_tasks
-from fusetrain.checks.registration import measure_registration
-from fusetrain.checks.tasks import all_tasks
+from fusetrain.checks.registration.partners import measure_partners, partner_tasks
+from fusetrain.checks.registration.shifts import measure_registration
 from fusetrain.data.index import scan_split
 from fusetrain.data.spec import load_spec
 from fusetrain.errors import DataError

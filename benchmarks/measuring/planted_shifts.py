@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fusetrain.checks.greys import read_greys
+from fusetrain.checks.registration.greys import read_greys
 from fusetrain.data.index import scan_split
 from fusetrain.data.spec import load_spec
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Literal
 
 from fusetrain.checks.findings import CODES, Finding, finding
+from fusetrain.checks.flow.judging import Evidence, judge
+from fusetrain.checks.flow.kept import open_state
+from fusetrain.checks.flow.label_pool import parallel_reader
+from fusetrain.checks.flow.measuring import Effort, Progress, compare_partners, measure_all
+from fusetrain.checks.flow.tasks import Registration, all_tasks, registration_tasks
 from fusetrain.checks.images import PairFacts
-from fusetrain.checks.judging import Evidence, judge
-from fusetrain.checks.kept import open_state
-from fusetrain.checks.label_pool import parallel_reader
-from fusetrain.checks.measuring import Effort, Progress, compare_partners, measure_all
-from fusetrain.checks.registration import RegistrationFacts
-from fusetrain.checks.tasks import Registration, all_tasks, registration_tasks
+from fusetrain.checks.registration.shifts import RegistrationFacts
 from fusetrain.data.index import SplitScan, scan_split
 from fusetrain.data.spec import DataSpec, load_spec
 from fusetrain.errors import DataError, Problem, UsageError

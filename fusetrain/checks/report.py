@@ -16,7 +16,7 @@ import numpy as np
 
 from fusetrain.checks.audit import AuditReport
 from fusetrain.checks.findings import CODES, LEVELS, Finding, Level
-from fusetrain.checks.registration import RegistrationFacts
+from fusetrain.checks.registration.shifts import RegistrationFacts
 
 DOCUMENT = "docs/check-data.md"
 NUMBER = re.compile(r"\d+(?:\.(\d+))?")

@@ -20,7 +20,7 @@ from fusetrain.errors import AbortedError, StoppedError, UsageError
 
 if TYPE_CHECKING:
     from fusetrain.checks.audit import AuditOptions, AuditReport
-    from fusetrain.checks.tasks import Registration
+    from fusetrain.checks.flow.tasks import Registration
     from fusetrain.data.spec import DataSpec
 
 UNITS = "measurements"
@@ -56,7 +56,7 @@ class Request:
         Raises:
             UsageError: There is one.
         """
-        from fusetrain.checks.tasks import Registration
+        from fusetrain.checks.flow.tasks import Registration
 
         modes = get_args(Registration)
         if self.workers is not None and self.workers < 1:
@@ -87,7 +87,7 @@ class Request:
     def opened(self, spec: DataSpec) -> None:
         """Say what the set was recognised as; refuse a page that would lie in it."""
         if self.html is not None:
-            from fusetrain.checks.html import require_html_path
+            from fusetrain.checks.page.html import require_html_path
 
             require_html_path(self.html, roots=[spec.root])
         lines = [f"recognised: {spec.layout.sentence}", *spec.layout.notes]
@@ -114,7 +114,7 @@ def run_audit(request: Request) -> AuditReport:
 
 def run_shard(request: Request, shard: str, *, out: Path | None) -> tuple[Path, int]:
     """Measure one part; return the file with what was measured, and how many pairs."""
-    from fusetrain.checks.shards import Shard, write_shard
+    from fusetrain.checks.flow.shards import Shard, write_shard
 
     if request.html is not None:
         raise UsageError("--html with --shard", expected="--html where the shards are merged")
@@ -136,7 +136,7 @@ def run_shard(request: Request, shard: str, *, out: Path | None) -> tuple[Path, 
 
 def run_merge(request: Request, folder: Path) -> AuditReport:
     """Judge what shards measured."""
-    from fusetrain.checks.shards import merge_shards
+    from fusetrain.checks.flow.shards import merge_shards
 
     if request.state is not None:
         raise UsageError("--state with --merge", expected="--state where the shards are measured")

@@ -75,7 +75,7 @@ def check_data(
         raise UsageError("--out without --shard", expected="--shard I/N, whose file it names")
     report = run_audit(request) if merge is None else run_merge(request, merge)
     if html is not None:
-        from fusetrain.checks.html import write_html
+        from fusetrain.checks.page.html import write_html
         from fusetrain.cli.audit_view import print_page
 
         write_html(report, html, workers=workers)

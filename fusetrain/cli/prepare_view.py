@@ -87,7 +87,7 @@ def carry_out(plan: Plan, order: Order) -> None:
         DataError: The target is in use or inside the source, or a file cannot be read.
         ResourceError: The disk is full.
     """
-    from fusetrain.checks.pool import default_workers
+    from fusetrain.checks.flow.pool import default_workers
     from fusetrain.prepare.writing import LINKS as LINK_KINDS
     from fusetrain.prepare.writing import write_plan
 
@@ -142,7 +142,7 @@ def carry_out_cache(config: Config, order: Order) -> None:
         DataError: The data set cannot be used, or the folder is inside it.
         ResourceError: The disk is full.
     """
-    from fusetrain.checks.pool import default_workers
+    from fusetrain.checks.flow.pool import default_workers
     from fusetrain.prepare.cache import make_caches, plan_cache
 
     plan = plan_cache(config, folder=order.out)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fusetrain.cli.console import stderr_console, stdout_console, table, visible
+from fusetrain.cli.console import progress, stderr_console, stdout_console, table, visible
 from fusetrain.cli.long_progress import long_progress
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config

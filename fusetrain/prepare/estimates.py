@@ -13,9 +13,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fusetrain.checks.measuring import REGISTRATION, Effort, measure
-from fusetrain.checks.registration import MEAN_SQUARE_PX, MIN_SEQUENCE, RegistrationFacts
-from fusetrain.checks.tasks import all_tasks
+from fusetrain.checks.flow.measuring import REGISTRATION, Effort, measure
+from fusetrain.checks.flow.tasks import all_tasks
+from fusetrain.checks.registration.shifts import MEAN_SQUARE_PX, MIN_SEQUENCE, RegistrationFacts
 from fusetrain.prepare.plans import NewPair, SourceSet, counted
 from fusetrain.prepare.recordings import frames
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fusetrain.checks.flow.measuring import PIXELS, Effort, measure
+from fusetrain.checks.flow.tasks import all_tasks
 from fusetrain.checks.images import ImageFacts, PairFacts
 from fusetrain.checks.infrared import BLANK_SPREAD
-from fusetrain.checks.measuring import PIXELS, Effort, measure
 from fusetrain.checks.similarity import NONE, Looks, first_near
-from fusetrain.checks.tasks import all_tasks
 from fusetrain.prepare.plans import SourceSet
 
 # Mean luma in levels below which a visible image is dark. Most night images are; those of a camera

@@ -11,8 +11,8 @@ from PIL import Image
 
 from fusetrain.checks.audit import AuditOptions, audit, audit_path
 from fusetrain.checks.findings import CODES
+from fusetrain.checks.flow.tasks import Registration
 from fusetrain.checks.report import to_json
-from fusetrain.checks.tasks import Registration
 from fusetrain.data.spec import load_spec
 from fusetrain.errors import DataError, UsageError
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fusetrain.checks.duplicates import check_duplicates
-from fusetrain.checks.facts import FactsTable
+from fusetrain.checks.flow.facts import FactsTable
 from fusetrain.checks.images import ImageFacts, PairFacts
 from fusetrain.checks.leakage import check_neighbours
 

@@ -15,8 +15,8 @@ from PIL import Image
 
 from fusetrain.checks.audit import audit_path
 from fusetrain.checks.findings import CODES
+from fusetrain.checks.flow.judging import Evidence, judge
 from fusetrain.checks.images import PairTask, measure_pair
-from fusetrain.checks.judging import Evidence, judge
 from fusetrain.data.index import scan_split
 from fusetrain.data.spec import load_spec
 from fusetrain.errors import DataError

@@ -6,7 +6,7 @@ import pytest
 
 from fusetrain.checks.audit import AuditReport
 from fusetrain.checks.findings import CODES, Finding, finding
-from fusetrain.checks.registration import RegistrationFacts
+from fusetrain.checks.registration.shifts import RegistrationFacts
 from fusetrain.checks.report import (
     documentation,
     grouped,

@@ -15,7 +15,8 @@ from fusetrain.config.schema import PARTS, ScheduleSettings
 from fusetrain.schedule import SCHEDULES
 from fusetrain.schedule.making import class_of
 from fusetrain.schedule.options import curve_problems, warms_up_itself
-from fusetrain.schedule.plan import SchedulePlan, make_plan
+from fusetrain.schedule.plan import SchedulePlan
+from fusetrain.schedule.planning import make_plan
 from fusetrain.schedule.scheduler import Scheduler
 
 WARMUPS = st.fixed_dictionaries(

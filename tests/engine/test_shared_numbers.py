@@ -20,7 +20,7 @@ import torch
 from fusetrain import distributed
 from fusetrain.config.schema import PARTS, ScheduleSettings
 from fusetrain.engine.step import shared_numbers
-from fusetrain.schedule.plan import make_plan
+from fusetrain.schedule.planning import make_plan
 from fusetrain.schedule.scheduler import Scheduler
 
 class Groups:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fusetrain.checks.registration import measure_registration
-from fusetrain.checks.tasks import all_tasks
 from PIL import Image
 
+from fusetrain.checks.flow.tasks import all_tasks
+from fusetrain.checks.registration.shifts import measure_registration
 from fusetrain.data.index import DatasetIndex, scan_split
 from fusetrain.data.spec import load_spec
 from fusetrain.errors import DataError

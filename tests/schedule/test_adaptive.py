@@ -17,7 +17,7 @@ from fusetrain.schedule.curves import Cosine, MultiStep
 from fusetrain.schedule.cycles import Cyclic
 from fusetrain.schedule.following import Decision
 from fusetrain.schedule.options import curve_problems
-from fusetrain.schedule.plan import make_plan
+from fusetrain.schedule.planning import make_plan
 
 TOTAL = 1000
 WARM = 100

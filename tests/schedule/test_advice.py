@@ -8,7 +8,7 @@ import pytest
 
 from fusetrain.config.schema import PARTS, ScheduleSettings
 from fusetrain.schedule.advice import Advice, advise
-from fusetrain.schedule.plan import make_plan
+from fusetrain.schedule.planning import make_plan
 
 
 def advice_on(

@@ -9,7 +9,8 @@ import pytest
 
 from fusetrain.config.schema import PARTS, ScheduleSettings
 from fusetrain.schedule.options import curve_problems, length_in_steps
-from fusetrain.schedule.plan import SchedulePlan, make_plan
+from fusetrain.schedule.plan import SchedulePlan
+from fusetrain.schedule.planning import make_plan
 
 OWN_CURVES = '''
 from __future__ import annotations

@@ -13,7 +13,8 @@ from torch.optim import lr_scheduler
 from fusetrain.config.schema import PARTS, PlanChange, ScheduleSettings
 from fusetrain.errors import ConfigError
 from fusetrain.schedule.following import Decision, rescaled
-from fusetrain.schedule.plan import GroupKey, SchedulePlan, make_plan, replanned
+from fusetrain.schedule.plan import GroupKey, SchedulePlan
+from fusetrain.schedule.planning import make_plan, replanned
 
 DECAY, NORM, BIAS = (GroupKey(None, kind) for kind in ("decay", "norm", "bias"))
 

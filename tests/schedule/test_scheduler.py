@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from fusetrain.config.schema import PARTS, ScheduleSettings
-from fusetrain.schedule.plan import SchedulePlan, make_plan
+from fusetrain.schedule.plan import SchedulePlan
+from fusetrain.schedule.planning import make_plan
 from fusetrain.schedule.scheduler import Scheduler
 
 

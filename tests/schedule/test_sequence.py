@@ -11,7 +11,8 @@ from fusetrain.config.schema import PARTS, ScheduleSettings
 from fusetrain.schedule.curves import Cosine, Linear
 from fusetrain.schedule.cycles import OneCycle
 from fusetrain.schedule.options import curve_problems
-from fusetrain.schedule.plan import SchedulePlan, make_plan
+from fusetrain.schedule.plan import SchedulePlan
+from fusetrain.schedule.planning import make_plan
 
 from .references import assert_close, factors
 

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from fusetrain.config.schema import PARTS, ScheduleSettings, StageSettings, TrainSettings
-from fusetrain.schedule.plan import GroupKey, SchedulePlan, make_plan
+from fusetrain.schedule.plan import GroupKey, SchedulePlan
+from fusetrain.schedule.planning import make_plan
 
 RECIPE = [
     {"epochs": 2, "inputs": "rgb", "freeze": ["backbone_ir"]},

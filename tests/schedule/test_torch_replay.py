@@ -15,7 +15,8 @@ from torch.optim import lr_scheduler
 import fusetrain
 from fusetrain.config.schema import PARTS, ScheduleSettings
 from fusetrain.schedule.options import curve_problems
-from fusetrain.schedule.plan import SchedulePlan, make_plan
+from fusetrain.schedule.plan import SchedulePlan
+from fusetrain.schedule.planning import make_plan
 
 EPOCHS, BATCHES = 6, 10
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -1,0 +1,130 @@
+"""The checks in the order in which they run: from names, labels and measurements to findings.
+
+A new check gets its line in one of the tables. Nothing is read here, so that measurements of
+another time or machine are judged exactly as fresh ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from fusetrain.checks import boxes, duplicates, infrared, labels, leakage, pairs, quality, splits
+from fusetrain.checks.findings import CODES, LEVELS, Finding
+from fusetrain.checks.images import PairFacts
+from fusetrain.checks.registration import partners
+from fusetrain.checks.registration import shifts as registration
+from fusetrain.checks.registration.partners import PartnerFacts
+from fusetrain.checks.registration.shifts import RegistrationFacts
+from fusetrain.data.index import SplitScan
+
+# One split: what its names and its labels say.
+SCAN_CHECKS: tuple[Callable[[SplitScan], list[Finding]], ...] = (
+    pairs.check_partners,
+    labels.check_lines,
+    labels.check_missing,
+    labels.check_empty,
+    labels.check_whole_image,
+    labels.check_duplicates,
+    boxes.check_corners,
+    boxes.check_agreement,
+)
+# One pair that was decoded in full.
+PAIR_CHECKS: tuple[Callable[[PairFacts], list[Finding]], ...] = (
+    pairs.check_aspect,
+    pairs.check_copy,
+    infrared.check_pseudo_colour,
+    infrared.check_blank,
+    infrared.check_lines,
+    infrared.check_levels,
+    quality.check_quality,
+)
+# All decoded pairs of one split, in the order of its index.
+SPLIT_CHECKS: tuple[Callable[[Sequence[PairFacts]], list[Finding]], ...] = (
+    pairs.check_swapped,
+    infrared.check_stuck,
+    infrared.check_bit_depth,
+    infrared.check_stretched,
+)
+# All decoded pairs of the set, in the order of the splits.
+SET_CHECKS: tuple[Callable[[Sequence[PairFacts]], list[Finding]], ...] = (
+    duplicates.check_duplicates,
+    leakage.check_neighbours,
+)
+# What still can be told when only the headers of the images were read.
+HEADER_CHECKS: tuple[Callable[..., list[Finding]], ...] = (
+    pairs.check_aspect,
+    infrared.check_bit_depth,
+)
+LEVEL_RANK = {level: rank for rank, level in enumerate(LEVELS)}
+CODE_RANK = {code: rank for rank, code in enumerate(CODES)}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that checks may look at.
+
+    Attributes:
+        scans: Split name to its names and labels, in the order of the splits.
+        facts: What each pair measures, in the order of the splits and their rows.
+        registration: How far pairs are apart, of those that were looked at, in the same order.
+        partners: How well blocks of images agree with each other.
+        headers_only: Images were not decoded: only what their headers say is known.
+    """
+
+    scans: Mapping[str, SplitScan]
+    facts: Sequence[PairFacts]
+    registration: Sequence[RegistrationFacts] = ()
+    partners: Sequence[PartnerFacts] = ()
+    headers_only: bool = False
+
+
+def judge(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> tuple[Finding, ...]:
+    """Return all findings, ordered by level, code, split, path and line.
+
+    Args:
+        evidence: What was measured.
+        imgsz: Long side of the training canvas in px, by which tiny boxes are judged.
+        max_shift_px: Shift between the images of a pair that is an error, px at 640 px long side.
+    """
+    return tuple(sorted(_found(evidence, imgsz=imgsz, max_shift_px=max_shift_px), key=_order))
+
+
+def _found(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> Iterator[Finding]:
+    def is_usable(check: object) -> bool:
+        return not evidence.headers_only or check in HEADER_CHECKS
+
+    for scan in evidence.scans.values():
+        for scan_check in SCAN_CHECKS:
+            yield from scan_check(scan)
+    pair_checks = tuple(filter(is_usable, PAIR_CHECKS))
+    for fact in evidence.facts:
+        yield from fact.findings
+        for pair_check in pair_checks:
+            yield from pair_check(fact)
+    for name, own in _by_split(evidence).items():
+        for split_check in filter(is_usable, SPLIT_CHECKS):
+            yield from split_check(own)
+        sizes_hw = {fact.row: fact.rgb.size_hw for fact in own if fact.rgb is not None}
+        yield from labels.check_tiny_boxes(evidence.scans[name], sizes_hw, imgsz=imgsz)
+    yield from splits.check_classes(tuple(evidence.scans.values()))
+    for set_check in filter(is_usable, SET_CHECKS):
+        yield from set_check(evidence.facts)
+    yield from registration.check_registration(evidence.registration, max_shift_px=max_shift_px)
+    yield from partners.check_partners(evidence.registration, evidence.partners)
+
+
+def _by_split(evidence: Evidence) -> dict[str, Sequence[PairFacts]]:
+    """Return the facts of each split; a part of a table is no copy."""
+    own = {}
+    start = 0
+    for name, scan in evidence.scans.items():
+        own[name] = evidence.facts[start : start + len(scan.index)]
+        start += len(scan.index)
+    assert start == len(evidence.facts)
+    return own
+
+
+def _order(entry: Finding) -> tuple[int, int, str, str, int, str]:
+    level, code = LEVEL_RANK[entry.level], CODE_RANK[entry.code]
+    return level, code, entry.split, entry.path, entry.line or 0, entry.message

@@ -1,0 +1,1 @@
+"""The findings as one self-contained HTML page."""
