@@ -6,6 +6,7 @@ What a plan answers is in `plan.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 
 from fusetrain.config.schema import (
@@ -57,10 +58,8 @@ def make_plan(
     warmup = _warmup_of(settings)
     settings = settings.model_copy(update={"warmup": warmup})
     wanted = warmup_lengths(warmup, steps_per_epoch)
-    stretches = tuple(
-        make_stretch(settings, wanted, change, lr0=lr0, steps_per_epoch=steps_per_epoch)
-        for change in changes
-    )
+    stretch = partial(make_stretch, settings, wanted, lr0=lr0, steps_per_epoch=steps_per_epoch)
+    stretches = tuple(stretch(change) for change in changes)
     ordered = _in_order(parts)
     scale_of = {str(part): scale for part, scale in part_scales.items()}
     per_part = {part: (scale_of.get(part, 1.0), wanted.get(part, wanted[None])) for part in ordered}
