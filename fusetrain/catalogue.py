@@ -48,13 +48,13 @@ class Entry:
 
 
 def specs(
-    sizes: Sequence[str], *, backbone: str, width: float, num_classes: int
+    kinds: Sequence[str], sizes: Sequence[str], *, backbone: str, width: float, num_classes: int
 ) -> list[DetectorSpec]:
-    """Return every kind with every operator that it takes, in every size."""
+    """Return the kinds with every operator that they take, in the sizes; empty is all of them."""
     return [
         DetectorSpec(kind, operator, backbone, size, width, num_classes)
         for size in sizes or SCALES
-        for kind in KINDS
+        for kind in kinds or KINDS
         for operator in (OPERATORS if kind not in WITHOUT_OPERATOR else (NO_OPERATOR,))
     ]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 MakePairs = Callable[..., Path]
 TINY_CONFIG = """\
 data: {home}/set/data.yaml
@@ -80,3 +81,12 @@ def home(trained_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(copy)
     monkeypatch.setenv("COLUMNS", "200")
     return copy
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """Folder with some files of each public set, in the layout of that set."""
+    folder = REAL_DATA / "native-samples"
+    if not folder.is_dir():
+        pytest.skip("the samples of public sets are not on this machine")
+    return folder

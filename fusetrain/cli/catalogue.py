@@ -16,6 +16,9 @@ COLUMNS = ("fusion", "operator", "size", "params M", "GFLOPs", "ms")
 
 
 def models(
+    fusion: Annotated[
+        list[str] | None, typer.Option("--fusion", help="One kind; repeatable; all of them.")
+    ] = None,
     size: Annotated[
         list[str] | None, typer.Option("--size", help="n, s, m, l or x; repeatable; all of them.")
     ] = None,
@@ -33,7 +36,9 @@ def models(
     """
     from fusetrain.detector import BACKBONES
     from fusetrain.detector.backbone import SCALES
+    from fusetrain.detector.fusion import KINDS
 
+    _require(set(fusion or ()) <= set(KINDS), f"--fusion {fusion}", ", ".join(KINDS.names()))
     _require(set(size or ()) <= set(SCALES), f"--size {size}", ", ".join(SCALES))
     _require(backbone in BACKBONES, f"--backbone {backbone}", ", ".join(BACKBONES.names()))
     _require(32 <= imgsz <= 8192, f"--imgsz {imgsz}", "32 to 8192")
@@ -42,7 +47,9 @@ def models(
     from fusetrain import catalogue
     from fusetrain.engine.machine import default_machine, describe
 
-    wanted = catalogue.specs(size or (), backbone=backbone, width=width, num_classes=classes)
+    wanted = catalogue.specs(
+        fusion or (), size or (), backbone=backbone, width=width, num_classes=classes
+    )
     rows = []
     machine = default_machine()
     machine.apply()

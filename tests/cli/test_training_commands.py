@@ -68,7 +68,6 @@ def refused(home: Path, capsys: Capture) -> Callable[..., str]:
         ("model.size=z", "expected 'n'"),
         ("optim.name=adamww", "did you mean 'adamw'?"),
         ("schedule.name=cosin", "did you mean 'cosine'?"),
-        ("model.weights=coco.pt", "not available in this version"),
         ("train.stages=[{epochs: 1}]", "stages add up to 1 epochs, train.epochs is 2"),
         ("run.trackers=[tensorboard]", "not available in this version"),
         ("run.name=a/b", "cannot name a run folder"),

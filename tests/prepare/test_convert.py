@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -112,12 +111,11 @@ def test_the_thermal_policy_goes_along(demo: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("to", ["fusetrain", "coco", "voc"])
 @pytest.mark.parametrize("name", ["kaist", "dronevehicle", "llvip", "m3fd", "msrs", "vedai"])
-def test_samples_of_public_sets_stay_what_they_are(tmp_path: Path, name: str, to: str) -> None:
-    samples = os.environ.get("FUSETRAIN_SAMPLES")
-    if not samples or not Path(samples, name).is_dir():
-        pytest.skip("FUSETRAIN_SAMPLES does not name a folder of public sets")
-    write_plan(plan_convert(Path(samples, name), to), tmp_path / "new")
-    assert_same_pairs(indexes(Path(samples, name)), indexes(tmp_path / "new"))
+def test_samples_of_public_sets_stay_what_they_are(
+    samples: Path, tmp_path: Path, name: str, to: str
+) -> None:
+    write_plan(plan_convert(samples / name, to), tmp_path / "new")
+    assert_same_pairs(indexes(samples / name), indexes(tmp_path / "new"))
 
 
 def test_names_keep_their_letters_and_lose_their_suffix(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from fusetrain.data.layouts.sniff import sniff_text
 from fusetrain.data.layouts.words import read_place, without_modality
 from fusetrain.data.spec import load_spec
 from fusetrain.errors import DataError
-
-SAMPLES = os.environ.get("FUSETRAIN_SAMPLES")
 
 
 def test_unknown_folder_says_what_was_seen_and_what_to_write(tree: Any) -> None:
@@ -217,13 +214,11 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.skipif(not SAMPLES, reason="FUSETRAIN_SAMPLES names no folder of public samples")
 @pytest.mark.parametrize(("folder", "name", "pairs", "num_boxes"), EXPECTED)
 def test_native_samples_are_recognised(
-    folder: str, name: str, pairs: dict[str, int], num_boxes: int
+    samples: Path, folder: str, name: str, pairs: dict[str, int], num_boxes: int
 ) -> None:
-    assert SAMPLES is not None
-    spec = load_spec(Path(SAMPLES) / folder)
+    spec = load_spec(samples / folder)
     scans = {split: scan_split(spec, split) for split in spec.splits}
     assert spec.layout.name == name
     assert {split: len(scan.index) for split, scan in scans.items()} == pairs
