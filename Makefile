@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := runs/fuse/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint type bench clean
+.PHONY: help demo test slow lint type docs bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 10
@@ -29,6 +29,10 @@ lint: $(READY)  ## ruff: rules and layout
 
 type: $(READY)  ## mypy, strict
 	$(BIN)/mypy
+
+docs: $(READY)  ## draw the pictures of the documentation, and list the detectors
+	$(BIN)/python docs/draw_schedules.py
+	$(BIN)/python docs/list_models.py
 
 bench: $(READY)  ## measure: evaluation, demo, a training step; ROADSCENE=FOLDER adds real pairs
 	$(BIN)/python benchmarks/evaluation.py

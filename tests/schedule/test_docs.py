@@ -34,6 +34,13 @@ def test_a_row_names_every_parameter(name: str) -> None:
     assert {word for word in re.findall(r"`(\w+)`", ROWS[name]) if word != "base_lr"} == own
 
 
+@pytest.mark.parametrize("name", SCHEDULES.names())
+def test_every_curve_has_its_picture(name: str) -> None:
+    assert f"(pictures/{name}.svg)" in TEXT
+    picture = (PAGE.parent / "pictures" / f"{name}.svg").read_text(encoding="utf-8")
+    assert f"Learning rate: {name}, 30 epochs of 20 steps" in picture
+
+
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Install the curve of the page as `my_package.curves`."""
