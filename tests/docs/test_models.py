@@ -22,5 +22,5 @@ def test_page_names_everything(name: str) -> None:
 def test_table_is_that_of_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["models", "--fusion", "mid", "--size", "n", "--markdown"]) == 0
     rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| mid ")]
-    assert len(rows) == len(OPERATORS)
+    assert len(rows) == len(OPERATORS.names())
     assert all(row in TEXT.splitlines() for row in rows)
