@@ -23,7 +23,7 @@ from fusetrain.checks.flow.tasks import Registration, all_tasks, registration_ta
 from fusetrain.checks.images import PairFacts
 from fusetrain.checks.registration.shifts import RegistrationFacts
 from fusetrain.data.index import SplitScan, scan_split
-from fusetrain.data.spec import DataSpec, load_spec
+from fusetrain.data.spec import DataSpec, load_spec, yaml_in
 from fusetrain.errors import DataError, Problem, UsageError
 
 Verdict = Literal["ok", "warn", "error"]
@@ -147,13 +147,14 @@ def audit_path(
         opened: Called with the data set before anything is measured.
 
     Raises:
-        DataError: There is nothing at the path, or it has no such split.
+        DataError: There is nothing at the path or no data set in the folder, or it has no such
+            split.
     """
-    if not path.exists():
-        load_spec(path)  # raises with the remedy
     try:
         spec = load_spec(path)
     except DataError as error:
+        if not path.exists() or (path.is_dir() and yaml_in(path) is None):
+            raise
         return AuditReport(_schema_findings(error, path), {}, path=path)
     if opened is not None:
         opened(spec)

@@ -122,6 +122,8 @@ def _audited(spec: DataSpec, imgsz: int, *, allowed: Sequence[str]) -> AuditRepo
     from fusetrain.checks.audit import audit, require_acceptable
 
     require_acceptable(allowed)
+    for line in (f"data: {spec.layout.sentence}", *spec.layout.notes):
+        stderr_console().print(visible(line), markup=False, soft_wrap=True)
     with long_progress("checking", "measurements") as advance:
         report = audit(spec, only_splits=TRAINING_SPLITS, imgsz=imgsz, progress=advance)
     refusals = report.refusals(allowed)

@@ -72,10 +72,8 @@ def load_spec(path: Path) -> DataSpec:
         DataError: Nothing of the kind is there, or the YAML is wrong; all faults at once.
     """
     if path.is_dir():
-        for name in YAML_NAMES:
-            if (path / name).is_file():
-                return _from_yaml(path / name)
-        return _from_folder(path)
+        own = yaml_in(path)
+        return _from_yaml(own) if own is not None else _from_folder(path)
     if not path.is_file():
         raise DataError(
             "no such data YAML or data-set folder",
@@ -83,6 +81,11 @@ def load_spec(path: Path) -> DataSpec:
             remedy="`fusetrain demo DIR` writes a small data set to start with",
         )
     return _from_yaml(path)
+
+
+def yaml_in(folder: Path) -> Path | None:
+    """Return the data YAML of a folder; None where there is none."""
+    return next((folder / name for name in YAML_NAMES if (folder / name).is_file()), None)
 
 
 def _from_yaml(path: Path) -> DataSpec:

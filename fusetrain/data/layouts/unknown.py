@@ -14,13 +14,10 @@ KNOWN_TREES = (
     "a COCO JSON whose images have `file_name` and `ir_file_name`",
     "TIFF or PNG with four channels (R, G, B, infrared) or pages",
 )
-DATA_YAML = """\
-path: .
-train: FOLDER_OF_VISIBLE          # or a .txt with one visible image a line
-val: OTHER_FOLDER_OF_VISIBLE
-ir: {VISIBLE: INFRARED}           # name of a folder to replace by another
-labels: {VISIBLE: LABELS}
-names: [person, car]              # or auto"""
+DATA_YAML = (
+    "`train: FOLDER_OF_VISIBLE`, `val: ANOTHER`, `ir: {VISIBLE: INFRARED}` (the folder name that "
+    "differs), `labels: {VISIBLE: LABELS}`, `names: auto`"
+)
 
 
 def unknown_layout(tree: TreeView, path: Path) -> DataError:
@@ -32,7 +29,7 @@ def unknown_layout(tree: TreeView, path: Path) -> DataError:
         "the folder is no known layout of a visible-infrared data set and has no data.yaml",
         where=str(path),
         problems=[Problem(seen), *(Problem(f"known: {text}") for text in KNOWN_TREES)],
-        expected=f"one of the layouts above, or a data.yaml in it like\n{DATA_YAML}",
+        expected=f"one of the layouts above, or a data.yaml with {DATA_YAML}",
         remedy="datasets/README.md shows every layout and key",
     )
 
