@@ -126,8 +126,8 @@ def _label_set(
     """
     label_format = settings.label_format
     if settings.annotations is not None:
-        place = _annotations(settings.annotations, root, split=split, key="annotations")
-        return _placed(place, folder, root, split=split, settings=settings)
+        given = settings.annotations
+        return _placed(given, folder, root, split=split, settings=settings, key="annotations")
     if label_format == "coco":
         raise DataError("format coco needs `annotations:` with the JSON of every split")
     if label_format == "yolo":
@@ -146,8 +146,10 @@ def _ir_label_set(
         DataError: What the YAML names is not there.
     """
     if settings.ir_annotations is not None:
-        place = _annotations(settings.ir_annotations, root, split=split, key="ir_annotations")
-        found = _placed(place, ir_folder, root, split=split, settings=settings)
+        given = settings.ir_annotations
+        found = _placed(
+            given, ir_folder, root, split=split, settings=settings, key="ir_annotations"
+        )
         return _on_infrared(found)
     if settings.ir_labels is not None:
         place = replaced(ir_folder, settings.ir_labels)
@@ -172,9 +174,10 @@ def _on_infrared(labels: LabelSet) -> LabelSet:
     )
 
 
-def _annotations(
-    given: str | Mapping[Literal["train", "val", "test"], str], root: Path, *, split: str, key: str
-) -> str:
+Stated = str | Mapping[Literal["train", "val", "test"], str]
+
+
+def _annotations(given: Stated, root: Path, *, split: str, key: str) -> str:
     """Return what `annotations:` says for a split: a folder or a JSON below the root.
 
     Raises:
@@ -191,17 +194,24 @@ def _annotations(
     return relative
 
 
-def _placed(place: str, folder: str, root: Path, *, split: str, settings: DataSettings) -> LabelSet:
-    """Return labels in a folder that may mirror the folders of the images.
+def _placed(
+    given: Stated, folder: str, root: Path, *, split: str, settings: DataSettings, key: str
+) -> LabelSet:
+    """Return labels in a stated folder, which may mirror the folders of the images.
+
+    A folder that is named for one split alone is taken as it is.
 
     Raises:
-        DataError: Format and file do not go together.
+        DataError: It is not there, or format and file do not go together.
     """
+    place = _annotations(given, root, split=split, key=key)
     is_json = place.lower().endswith(".json")
     if is_json != (settings.label_format == "coco"):
         raise DataError(f"{place!r} does not go with format {settings.label_format}")
     if is_json:
         return LabelSet(place, "coco")
+    if not isinstance(given, str):
+        return _formatted(place, settings)
     parts = PurePosixPath(folder).parts
     kept = [part for part in parts if not (read_component(part).modality or part in settings.ir)]
     unsaid = [part for part in kept if not read_component(part).is_images]

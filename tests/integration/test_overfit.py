@@ -64,9 +64,9 @@ def test_eight_real_pairs_are_learned_by_heart(
     with (tmp_path / "runs" / "exp" / "results.csv").open() as file:
         scores = [row["metrics/mAP50(B)"] for row in csv.DictReader(file)]
     assert max(float(score) for score in scores if score) >= 0.95
-    # What a real run finds, thousands of boxes of falling score, is judged as pycocotools does.
+    # What a real run finds, down to the lowest scores, is judged as pycocotools judges it.
     found, info, _ = validate_weights(tmp_path / "runs" / "exp", data=eight_pairs, split="train")
     num_classes = len(info.class_names)
     metrics = assert_equal_to_the_judge(found.truth, found.found, num_classes=num_classes)
     assert metrics.map50 >= 0.95
-    assert len(found.found.scores) > 10 * len(found.truth.classes)
+    assert len(found.found.scores) > 2 * len(found.truth.classes)
