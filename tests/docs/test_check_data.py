@@ -227,7 +227,9 @@ def test_output_of_the_command_follows_the_schema(
     (path.parent / "imagesIR/val/val_001.png").write_bytes(b"")
     (path.parent / "labels/train/train_000.txt").write_text("0 .5 .5 .1 .1\n0 2 .5 .1 .1\n")
     path.write_text(path.read_text().replace("car]", "car, boat]"))
-    for data in (path, path.parent / "images"):
+    unusable = path.with_name("unusable.yaml")
+    unusable.write_text("train: nowhere\nnames: [person]\n")
+    for data in (path, unusable):
         capsys.readouterr()
         run(["check-data", str(data), "--json", "--workers", "1"])
         document = json.loads(capsys.readouterr().out)
