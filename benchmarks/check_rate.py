@@ -17,10 +17,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from measuring.raw_decoding import Cost, check_pair, crashed, decode_pair
+from measuring.raw_decoding import Cost, begin_check, crashed, decode_pair, end_check
 
 from fusetrain.checks.flow.facts import FactsTable
+from fusetrain.checks.flow.measuring import PIXELS
 from fusetrain.checks.flow.pool import default_workers, run_contained
+from fusetrain.checks.flow.pool_child import TwoSteps
 from fusetrain.checks.flow.tasks import all_tasks, list_pairs
 from fusetrain.checks.images import PairFacts, PairTask
 from fusetrain.data.spec import load_spec
@@ -44,7 +46,9 @@ def run(
 ) -> tuple[float, float]:
     """Return the seconds that all tasks take, by the clock and of all processors."""
     clock, own = time.perf_counter(), time.process_time()
-    costs = list(run_contained(function, tasks, crashed=crashed, workers=workers))
+    costs = list(
+        run_contained(function, tasks, crashed=crashed, workers=workers, chunk=PIXELS.chunk)
+    )
     FactsTable.pack(PairFacts, (cost.facts for cost in costs if cost.facts is not None))
     in_children = sum(cost.cpu_s for cost in costs)
     return time.perf_counter() - clock, in_children + time.process_time() - own
@@ -65,7 +69,7 @@ def main() -> None:
     rounds = []
     for _ in range(args.rounds):
         raw = run(decode_pair, tasks, workers=args.workers)
-        ours = run(check_pair, tasks, workers=args.workers)
+        ours = run(TwoSteps(begin_check, end_check), tasks, workers=args.workers)
         rounds.append((*raw, *ours))
         print(f"raw {len(tasks) / raw[0]:8.0f} pairs/s   check-data {len(tasks) / ours[0]:8.0f}")
     raw_s, raw_cpu_s, ours_s, ours_cpu_s = (min(column) for column in zip(*rounds, strict=True))

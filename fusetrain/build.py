@@ -6,6 +6,7 @@ Together they are the composition root: besides the command line, only they see 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,8 @@ def open_spec(config: Config) -> DataSpec:
                 f"the data set has no {split} split",
                 where=str(spec.path),
                 expected="`train:` and `val:` in the data YAML",
+                remedy=f"`fusetrain prepare split {shlex.quote(str(spec.path))} --out DIR"
+                f"{'' if split == 'val' else ' --redo'}` makes the splits; then train on DIR",
             )
     return spec
 

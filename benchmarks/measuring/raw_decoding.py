@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
-from fusetrain.checks.images import PairFacts, PairTask, measure_pair
+from fusetrain.checks import images as check_images
+from fusetrain.checks.images import PairFacts, PairPixels, PairTask
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,19 @@ def decode_pair(task: PairTask) -> Cost:
     return Cost(time.process_time() - started)
 
 
-def check_pair(task: PairTask) -> Cost:
-    """Do what `check-data` does with a pair."""
+def begin_check(task: PairTask) -> tuple[PairPixels, float]:
+    """Do what `check-data` does with a pair by itself."""
     started = time.process_time()
-    facts = measure_pair(task)
-    return Cost(time.process_time() - started, facts)
+    pixels = check_images.decode_pair(task)
+    return pixels, time.process_time() - started
+
+
+def end_check(begun: Sequence[tuple[PairPixels, float]]) -> list[Cost]:
+    """Do what `check-data` does with many pairs at once; each bears its share of the cost."""
+    started = time.process_time()
+    facts = check_images.measure_pixels([pixels for pixels, _ in begun])
+    share_s = (time.process_time() - started) / len(begun)
+    return [Cost(own_s + share_s, own) for own, (_, own_s) in zip(facts, begun, strict=True)]
 
 
 def crashed(task: PairTask) -> Cost:

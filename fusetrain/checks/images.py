@@ -7,10 +7,12 @@ What is measured here travels back as `PairFacts`; the checks in `pairs.py`, `qu
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from fusetrain.checks.findings import Finding, finding
-from fusetrain.checks.measures import Measures, agreement, measure
+from fusetrain.checks.measures import Measures, agreements, measure
+from fusetrain.checks.samples import Samples, take_samples
 from fusetrain.checks.views import View, open_both, open_view
 from fusetrain.data.decode import ImageError
 from fusetrain.data.image import SUFFIX_FORMATS, Header
@@ -31,7 +33,7 @@ class ImageFacts:
     Attributes:
         size_hw: Height and width in px after EXIF rotation, without border.
         bits: Bits a sample.
-        sha256: Digest of the file.
+        sha256: First 16 bytes of the SHA-256 of the file.
         chroma: Mean of |R - G| + |G - B| in levels; 0 for grey.
         num_colours: 5-bit colours that 95 % of the pixels have; 1 for grey.
         spread: From the 0.5 to the 99.5 percentile of luma, in counts.
@@ -122,31 +124,67 @@ class PairTask:
     storage: Storage = AS_FILES
 
 
+@dataclass(frozen=True)
+class ImagePixels:
+    """What was taken from an image when it was decoded; `ImageFacts` says what the fields are."""
+
+    size_hw: tuple[int, int]
+    bits: int
+    sha256: bytes
+    format: str
+    samples: Samples
+
+
+@dataclass(frozen=True)
+class PairPixels:
+    """What was taken from a pair when it was decoded.
+
+    Attributes:
+        task: The pair.
+        images: The visible and the infrared one; None where it cannot be used.
+        findings: What single images have wrong (I01 to I05).
+    """
+
+    task: PairTask
+    images: tuple[ImagePixels | None, ...]
+    findings: tuple[Finding, ...]
+
+
+def decode_pair(task: PairTask) -> PairPixels:
+    """Decode both images of a pair in full and take the pixels that are looked at."""
+    views, found = _open_pair(task)
+    images = tuple(
+        None if view is None else _taken(view, is_ir=role == 1) for role, view in enumerate(views)
+    )
+    return PairPixels(task, images, tuple(found))
+
+
+def measure_pixels(pairs: Sequence[PairPixels]) -> list[PairFacts]:
+    """Measure pairs that were decoded, all at once."""
+    places = {
+        (row, role): image
+        for row, pair in enumerate(pairs)
+        for role, image in enumerate(pair.images)
+        if image is not None
+    }
+    if not places:
+        return [_pair_facts(pair, (None, None), (None, None)) for pair in pairs]
+    images = list(places.values())
+    measures = measure([image.samples for image in images])
+    facts = dict(zip(places, _image_facts(images, measures), strict=True))
+    number = {place: own for own, place in enumerate(places)}
+    whole = [row for row in range(len(pairs)) if (row, 0) in places and (row, 1) in places]
+    rgb, ir = ([number[row, role] for row in whole] for role in (0, 1))
+    agreed = dict(zip(whole, agreements(measures.grids, rgb, ir), strict=True))
+    return [
+        _pair_facts(pair, (facts.get((row, 0)), facts.get((row, 1))), agreed.get(row, (None, None)))
+        for row, pair in enumerate(pairs)
+    ]
+
+
 def measure_pair(task: PairTask) -> PairFacts:
     """Decode both images of a pair in full and measure them."""
-    views, found = _open_pair(task)
-    measured = [
-        None if view is None else measure(view.image, view.size_hw, is_ir=role == 1)
-        for role, view in enumerate(views)
-    ]
-    rgb, ir = (
-        None if view is None or numbers is None else _facts(view, numbers)
-        for view, numbers in zip(views, measured, strict=True)
-    )
-    difference, correlation = None, None
-    if measured[0] is not None and measured[1] is not None:
-        difference, correlation = agreement(measured[0], measured[1])
-    return PairFacts(
-        task.split,
-        task.row,
-        task.rgb_path,
-        task.ir_path,
-        rgb,
-        ir,
-        luma_difference=difference,
-        luma_correlation=correlation,
-        findings=tuple(found),
-    )
+    return measure_pixels([decode_pair(task)])[0]
 
 
 def crashed_pair(task: PairTask) -> PairFacts:
@@ -198,31 +236,58 @@ def check_file(task: PairTask, relative: str, view: View | Header) -> list[Findi
     return found
 
 
-def _facts(view: View, measures: Measures) -> ImageFacts:
-    tones, lines = measures.tones, measures.lines
-    return ImageFacts(
-        view.size_hw,
-        view.bits,
-        view.sha256,
+def _taken(view: View, *, is_ir: bool) -> ImagePixels:
+    samples = take_samples(view.image, view.size_hw, is_ir=is_ir)
+    return ImagePixels(view.size_hw, view.bits, view.sha256, view.format, samples)
+
+
+def _image_facts(images: Sequence[ImagePixels], measures: Measures) -> Iterator[ImageFacts]:
+    rows = zip(
+        [image.size_hw for image in images],
+        [image.bits for image in images],
+        [image.sha256 for image in images],
         measures.chroma,
         measures.num_colours,
-        tones.spread,
-        view.format,
+        measures.spread,
+        [image.format for image in images],
         measures.picture,
         measures.phash,
         measures.dhash,
         measures.means,
         measures.coloured,
-        tones.levels[1],
-        tones.levels[2],
-        tones.levels[3],
-        tones.clipped_low,
-        tones.clipped_high,
-        tones.entropy,
+        measures.low,
+        measures.median,
+        measures.high,
+        measures.clipped_low,
+        measures.clipped_high,
+        measures.entropy,
         measures.num_levels,
         measures.sharpness,
-        lines.dead_rows,
-        lines.dead_columns,
-        lines.row_pattern,
-        lines.column_pattern,
+        measures.dead_rows,
+        measures.dead_columns,
+        measures.row_pattern,
+        measures.column_pattern,
+        strict=True,
+    )
+    return (ImageFacts(*row) for row in rows)
+
+
+def _pair_facts(
+    pair: PairPixels,
+    images: tuple[ImageFacts | None, ImageFacts | None],
+    agreement: tuple[float | None, float | None],
+) -> PairFacts:
+    difference, correlation = agreement
+    if correlation is None or any(image is not None and image.bits > 8 for image in images):
+        difference = None
+    task = pair.task
+    return PairFacts(
+        task.split,
+        task.row,
+        task.rgb_path,
+        task.ir_path,
+        *images,
+        luma_difference=difference,
+        luma_correlation=correlation,
+        findings=pair.findings,
     )

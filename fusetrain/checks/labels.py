@@ -45,9 +45,13 @@ def check_missing(scan: SplitScan) -> list[Finding]:
 
 
 def check_empty(scan: SplitScan) -> list[Finding]:
-    """L10: most label files hold boxes."""
+    """L10: most label files hold boxes; one whose lines are faulty is not empty."""
     present = scan.index.has_labels
     empty = np.diff(scan.index.box_ends, prepend=0)[present] == 0
+    # A file of all pairs, as COCO has it, tells no lines.
+    faulty = {entry.path for entry in scan.label_problems if entry.is_left_out and entry.line}
+    if faulty:
+        empty &= ~np.array([path in faulty for path in scan.label_paths])[present]
     if not present.any() or empty.mean() <= EMPTY_SHARE:
         return []
     message = f"{int(empty.sum())} of {int(present.sum())} label files hold no box"

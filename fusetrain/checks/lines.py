@@ -7,6 +7,7 @@ Shape legend: L lines to be judged, K = NUM_BANDS places along each of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -58,40 +59,108 @@ def spaced(length: int) -> NDArray[np.intp]:
     return np.arange(number, dtype=np.intp) * 2 * length // (2 * number) + length // (2 * number)
 
 
-def measure_lines(rows: NDArray[np.float32], columns: NDArray[np.float32]) -> LineNumbers:
-    """Return the line numbers of an image; zeros where a side is under NUM_LINES px.
+def measure_lines(
+    rows: Sequence[NDArray[np.uint8]], columns: Sequence[NDArray[np.uint8]]
+) -> list[LineNumbers]:
+    """Return the line numbers of images; zeros where a side is under NUM_LINES px.
 
     Args:
-        rows: (NUM_LINES, W), rows at `spaced` places.
-        columns: (H, NUM_LINES), columns at `spaced` places.
+        rows: (NUM_LINES, W) of each image, rows at `spaced` places.
+        columns: (H, NUM_LINES) of each image, columns at `spaced` places.
     """
-    if len(rows) < NUM_LINES or columns.shape[1] < NUM_LINES:
-        return LineNumbers()
-    dead_columns, column_pattern = _judge(rows)
-    dead_rows, row_pattern = _judge(columns.T)
-    return LineNumbers(dead_rows, dead_columns, row_pattern, column_pattern)
+    found = [LineNumbers()] * len(rows)
+    large = [n for n in range(len(rows)) if len(rows[n]) == columns[n].shape[1] == NUM_LINES]
+    if not large:
+        return found
+    sampled = [rows[n] for n in large] + [columns[n].T for n in large]
+    suspects = _suspects(sampled)
+    for place, number in enumerate(large):
+        across, along = suspects[place], suspects[len(large) + place]
+        if across or along:
+            dead_columns, column_pattern = _judge(rows[number]) if across else (0, 0.0)
+            dead_rows, row_pattern = _judge(columns[number].T) if along else (0, 0.0)
+            found[number] = LineNumbers(dead_rows, dead_columns, row_pattern, column_pattern)
+    return found
 
 
-def sharpness(rows: NDArray[np.float32]) -> float:
-    """Return mean difference of neighbours over that of pixels 8 apart, along some rows.
+def sharpness(rows: Sequence[NDArray[np.uint8]]) -> list[float]:
+    """Return mean difference of neighbours over that of pixels 8 apart, along some rows of images.
 
     About 0.3 and more where it is sharp, 1/8 where all is smooth; contrast does not count. 1 for
     a constant image.
+
+    Args:
+        rows: (R, W) of each image.
     """
-    width = rows.shape[1]
-    if width <= 2 * COARSE_PX:
-        return 1.0
-    fine = float(np.abs(rows[:, 1:] - rows[:, :-1]).sum()) / (width - 1)
-    coarse = float(np.abs(rows[:, COARSE_PX:] - rows[:, :-COARSE_PX]).sum()) / (width - COARSE_PX)
-    return fine / coarse if coarse > 0.0 else 1.0
+    widths = np.array([own.shape[1] for own in rows])
+    levels = _side_by_side(rows).astype(np.int16)
+    fine, coarse = (_mean_steps(levels, widths, apart=apart) for apart in (1, COARSE_PX))
+    is_told = (widths > 2 * COARSE_PX) & (coarse > 0.0)
+    ratio: list[float] = np.divide(fine, coarse, out=np.ones(len(rows)), where=is_told).tolist()
+    return ratio
 
 
-def _judge(sampled: NDArray[np.float32]) -> tuple[int, float]:
+def _mean_steps(
+    levels: NDArray[np.int16], widths: NDArray[np.int64], *, apart: int
+) -> NDArray[np.float64]:
+    """Return, for each image of those side by side, the mean step between pixels ``apart``.
+
+    It is a mean along the row, summed over the rows.
+    """
+    steps = np.zeros(levels.shape[1], np.int64)
+    np.abs(levels[:, apart:] - levels[:, :-apart]).sum(axis=0, out=steps[:-apart])
+    ends = widths.cumsum()
+    starts = ends - widths
+    # From one image to the next is no step.
+    steps[np.maximum(ends - np.arange(1, apart + 1)[:, None], starts)] = 0
+    return np.asarray(np.add.reduceat(steps, starts) / np.maximum(widths - apart, 1))
+
+
+def _side_by_side(sampled: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """Return images of few rows as one; what lacks rows gets black ones."""
+    height = max(map(len, sampled))
+    return np.concatenate(
+        [
+            own if len(own) == height else np.pad(own, ((0, height - len(own)), (0, 0)))
+            for own in sampled
+        ],
+        axis=1,
+    )
+
+
+def _suspects(sampled: Sequence[NDArray[np.uint8]]) -> list[bool]:
+    """Return which images need `_judge`, all at once: it finds nothing in the others.
+
+    Args:
+        sampled: (NUM_LINES, L) of each image, pixels along each of its L lines.
+    """
+    lengths = np.array([own.shape[1] for own in sampled])
+    ends = lengths.cumsum()
+    starts = ends - lengths
+    bands = MEAN_OF_BANDS @ _side_by_side(sampled).astype(np.float32)
+    dead = bands.max(axis=0) - bands.min(axis=0) <= FLAT_LEVELS
+    bends = np.zeros_like(bands)
+    steps = bands[:, 1:] - bands[:, :-1]
+    np.subtract(steps[:, 1:], steps[:, :-1], out=bends[:, :-2])
+    bends[:, ends - 1] = bends[:, ends - 2] = 0.0  # of two images
+    spikes = np.abs(bends).min(axis=0) > 2.0 * SPIKE_LEVELS
+    total = bends.sum(axis=0)
+    power = np.add.reduceat((bends * bends).sum(axis=0), starts)
+    # As `_shared_power` has it; rounding must not hide anything.
+    shared = np.add.reduceat(total * total, starts) - power
+    is_pattern = shared > 0.99 * PATTERN_CORRELATION * (NUM_BANDS - 1) * power
+    is_pattern &= lengths - 2 >= MIN_PATTERN_LINES
+    suspects: list[bool] = (np.logical_or.reduceat(dead | spikes, starts) | is_pattern).tolist()
+    return suspects
+
+
+def _judge(levels: NDArray[np.uint8]) -> tuple[int, float]:
     """Return how many lines are dead, and the strength of the pattern that all bands share.
 
     Args:
-        sampled: (NUM_LINES, L), pixels along each of L lines.
+        levels: (NUM_LINES, L), pixels along each of L lines.
     """
+    sampled = levels.astype(np.float32)
     bands = MEAN_OF_BANDS @ sampled
     steps = bands[:, 1:] - bands[:, :-1]
     bends = steps[:, 1:] - steps[:, :-1]

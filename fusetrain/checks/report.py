@@ -129,6 +129,12 @@ def training_lines(report: AuditReport) -> list[str]:
         return [f"next: mend {data}, then `fusetrain check-data {data}`"]
     if not refused:
         can_train = {"train", "val"} <= set(report.num_pairs)
+        train = report.scans.get("train")
+        if can_train and train is not None and not len(train.index.boxes):
+            return [
+                "no pair of train has a box: a training would learn nothing",
+                f"next: add labels, then `fusetrain check-data {data}`",
+            ]
         return [f"next: fusetrain train --config FILE --data {data}"] if can_train else []
     never = [code for code in refused if CODES[code].blocks]
     accepts = f"`--allow CODE` accepts one kind{', never ' if never else ''}{', '.join(never)}"

@@ -30,24 +30,29 @@ AGREE_BLOCK = 16_384
 NONE = -1
 
 
-def frequency_hash(spectrum: NDArray[np.floating[Any]]) -> bytes:
-    """Return the pHash of an image (Zauner 2010): which low frequencies lie above their median.
+def frequency_hashes(spectra: NDArray[np.floating[Any]]) -> list[bytes]:
+    """Return the pHashes of images (Zauner 2010): which low frequencies lie above their median.
 
     Args:
-        spectrum: (8, 8) coefficients of a DCT-II, rows and columns from frequency 1 on.
+        spectra: (N, 8, 8) coefficients of a DCT-II, rows and columns from frequency 1 on.
     """
-    values = spectrum.ravel()
-    ranked = np.sort(values)
-    return np.packbits(values > (ranked[31] + ranked[32]) / 2.0).tobytes()
+    values = spectra.reshape(-1, 64)
+    ranked = np.sort(values, axis=1)
+    return _packed(values > (ranked[:, 31:32] + ranked[:, 32:33]) / 2.0)
 
 
-def difference_hash(means: NDArray[np.floating[Any]]) -> bytes:
-    """Return the dHash of an image: whether each block is brighter than its left neighbour.
+def difference_hashes(means: NDArray[np.floating[Any]]) -> list[bytes]:
+    """Return the dHashes of images: whether each block is brighter than its left neighbour.
 
     Args:
-        means: (8, 9) block means of luma.
+        means: (N, 8, 9) block means of luma.
     """
-    return np.packbits(means[:, 1:] > means[:, :-1]).tobytes()
+    return _packed((means[:, :, 1:] > means[:, :, :-1]).reshape(-1, 64))
+
+
+def _packed(bits: NDArray[np.bool_]) -> list[bytes]:
+    data = np.packbits(bits, axis=1).tobytes()
+    return [data[start : start + 8] for start in range(0, len(data), 8)]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Pictures that stand in a set more than once are the business of `duplicates.py` 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +26,12 @@ def check_classes(scans: Sequence[SplitScan]) -> list[Finding]:
     if not total.any():
         return []
     found = [
-        finding("S03", f"no box has class {number} ({names[number]})")
+        finding("S03", f"no box has class {_class_word(number, names)}")
         for number in np.flatnonzero(total == 0)
     ]
     for scan, row in zip(scans, counts, strict=True):
         for number in np.flatnonzero((row == 0) & (total > 0)):
-            message = f"no box has class {number} ({names[number]})"
+            message = f"no box has class {_class_word(number, names)}"
             found.append(finding("S01", message, split=scan.index.split))
     used = np.flatnonzero(total)
     most, least = used[total[used].argmax()], used[total[used].argmin()]
@@ -39,3 +40,9 @@ def check_classes(scans: Sequence[SplitScan]) -> list[Finding]:
         ratio = float(total[most] / total[least])
         found.append(finding("S02", message, numbers={"ratio": round(ratio, 2)}))
     return found
+
+
+def _class_word(number: int | np.integer[Any], names: Sequence[str]) -> str:
+    """Return the number of a class with its name; the number alone where that is its name."""
+    name = names[int(number)]
+    return f"{number}" if name == str(number) else f"{number} ({name})"

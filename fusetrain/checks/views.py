@@ -32,6 +32,8 @@ from fusetrain.data.storage import Storage
 
 # Short side in px that is kept in any case.
 MIN_SHORT_SIDE = 24
+# Of the digest of a file: enough to tell many millions apart.
+DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class View:
         size_hw: Height and width in px after EXIF rotation, without border.
         bits: Bits a sample.
         format: Format of the file, whatever its suffix.
-        sha256: Digest of the file.
+        sha256: First DIGEST_BYTES of the SHA-256 of the file.
     """
 
     image: Image.Image
@@ -83,7 +85,7 @@ def open_view(path: str | os.PathLike[str], *, min_side: int, storage: Storage) 
             (width, height) if orientation >= 5 else (height, width),
             BITS.get(opened.mode, 8),
             kind,
-            hashlib.sha256(data).digest(),
+            hashlib.sha256(data).digest()[:DIGEST_BYTES],
         )
 
 
@@ -96,7 +98,7 @@ def open_both(path: str | os.PathLike[str], *, storage: Storage) -> tuple[View, 
     with decoding(path):
         data = read_bytes(path, max_bytes=MAX_FILE_BYTES)
         kind = file_format(identified(path, io.BytesIO(data)))
-        digest = hashlib.sha256(data).digest()
+        digest = hashlib.sha256(data).digest()[:DIGEST_BYTES]
         rgb, ir = (
             View(part, (part.height, part.width), BITS.get(part.mode, 8), kind, digest)
             for part in decode_rgbt(path, border_px=storage.border_px)

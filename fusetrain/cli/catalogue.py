@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fusetrain.cli.console import print_json, progress, stdout_console, table
+from fusetrain.cli.console import print_json, stdout_console, table
+from fusetrain.cli.long_progress import long_progress
 from fusetrain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +24,9 @@ def models(
     size: Annotated[
         list[str] | None, typer.Option("--size", help="n, s, m, l or x; repeatable; all of them.")
     ] = None,
-    imgsz: Annotated[int, typer.Option("--imgsz", help="Side of the square canvas, px.")] = 640,
+    imgsz: Annotated[
+        int, typer.Option("--imgsz", help="Side of the square canvas, px; goes up to 32s.")
+    ] = 640,
     backbone: Annotated[str, typer.Option("--backbone", help="As `model.backbone`.")] = "csp",
     width: Annotated[float, typer.Option("--width", help="As `model.width`.")] = 1.0,
     classes: Annotated[int, typer.Option("--classes", help="Number of classes.")] = 3,
@@ -38,8 +42,8 @@ def models(
     from fusetrain.detector.backbone import SCALES
     from fusetrain.detector.fusion import KINDS
 
-    _require(set(fusion or ()) <= set(KINDS), f"--fusion {fusion}", ", ".join(KINDS.names()))
-    _require(set(size or ()) <= set(SCALES), f"--size {size}", ", ".join(SCALES))
+    _require_known("--fusion", fusion or (), KINDS.names())
+    _require_known("--size", size or (), tuple(SCALES))
     _require(backbone in BACKBONES, f"--backbone {backbone}", ", ".join(BACKBONES.names()))
     _require(32 <= imgsz <= 8192, f"--imgsz {imgsz}", "32 to 8192")
     _require(0 < width <= 4, f"--width {width:g}", "above 0, at most 4")
@@ -53,7 +57,7 @@ def models(
     rows = []
     machine = default_machine()
     machine.apply()
-    with progress("counting") as advance:
+    with long_progress("counting", "detectors") as advance:
         for entry in catalogue.entries(wanted, imgsz=imgsz):
             rows.append(catalogue.timed(entry, machine, imgsz=imgsz) if speed else entry)
             advance(len(rows), len(wanted))
@@ -72,6 +76,12 @@ def _require(is_fine: bool, what: str, expected: str) -> None:
     """Raise a usage error where a value is not possible."""
     if not is_fine:
         raise UsageError(what, expected=expected)
+
+
+def _require_known(flag: str, values: Sequence[str], known: Sequence[str]) -> None:
+    """Raise a usage error that names the values that are not known."""
+    unknown = [value for value in values if value not in known]
+    _require(not unknown, f"{flag} {' '.join(unknown)}", ", ".join(known))
 
 
 def _cells(entry: Entry) -> tuple[str, ...]:

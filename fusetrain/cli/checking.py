@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -19,6 +20,8 @@ from fusetrain.cli.long_progress import long_progress
 from fusetrain.errors import AbortedError, StoppedError, UsageError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from fusetrain.checks.audit import AuditOptions, AuditReport
     from fusetrain.checks.flow.tasks import Registration
     from fusetrain.data.spec import DataSpec
@@ -84,7 +87,7 @@ class Request:
 
         return AuditOptions(self.mode, self.max_shift_px, self.headers_only, self.state)
 
-    def opened(self, spec: DataSpec) -> None:
+    def opened(self, spec: DataSpec, console: Console | None = None) -> None:
         """Say what the set was recognised as; refuse a page that would lie in it."""
         if self.html is not None:
             from fusetrain.checks.page.html import require_html_path
@@ -93,8 +96,9 @@ class Request:
         lines = [f"recognised: {spec.layout.sentence}", *spec.layout.notes]
         if self.headers_only:
             lines.append("headers only: images are not decoded, checks of pixels are left out")
+        shown = console or stderr_console()
         for line in lines:
-            stderr_console().print(visible(line), markup=False, soft_wrap=True)
+            shown.print(visible(line), markup=False, soft_wrap=True)
 
 
 def run_audit(request: Request) -> AuditReport:
@@ -108,7 +112,7 @@ def run_audit(request: Request) -> AuditReport:
             workers=request.workers,
             progress=advance,
             options=request.options,
-            opened=request.opened,
+            opened=partial(request.opened, console=advance.console),
         )
 
 
@@ -129,7 +133,7 @@ def run_shard(request: Request, shard: str, *, out: Path | None) -> tuple[Path, 
             workers=request.workers,
             progress=advance,
             options=request.options,
-            opened=request.opened,
+            opened=partial(request.opened, console=advance.console),
         )
     return file, num_pairs
 

@@ -7,9 +7,9 @@ what ends sooner prints nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from rich.console import Console
 
@@ -19,8 +19,21 @@ LINE_S = 10.0
 REFRESH_S = 0.1
 
 
+class LongProgress(Protocol):
+    """Where progress is told.
+
+    Attributes:
+        console: What to print other lines on meanwhile; they come to stand above a bar.
+    """
+
+    console: Console
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Take what is done, and the total."""
+
+
 @contextmanager
-def long_progress(description: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+def long_progress(description: str, unit: str) -> Iterator[LongProgress]:
     """Show how far a long work is, on stderr.
 
     Args:
@@ -28,7 +41,7 @@ def long_progress(description: str, unit: str) -> Iterator[Callable[[int, int], 
         unit: What is counted, as a plural.
 
     Yields:
-        A function to call with what is done and the total, as often as one likes.
+        What to call with what is done and the total, as often as one likes.
     """
     console = stderr_console()
     if not console.is_terminal:
@@ -42,7 +55,7 @@ def long_progress(description: str, unit: str) -> Iterator[Callable[[int, int], 
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=18), numbers)
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(safe(description), total=None, rate="")
-        yield _Bar(bar, task)
+        yield _Bar(console, bar, task)
 
 
 class _Pace:
@@ -65,7 +78,7 @@ class _Lines:
     """Progress as lines."""
 
     def __init__(self, console: Console, description: str, unit: str) -> None:
-        self._console = console
+        self.console = console
         self._description = description
         self._unit = unit
         self._pace = _Pace()
@@ -79,13 +92,14 @@ class _Lines:
         if now >= self._next_s:
             self._next_s = now + LINE_S
             line = f"{self._description}: {done:,} of {total:,} {self._unit}{text}"
-            self._console.print(line, markup=False, soft_wrap=True)
+            self.console.print(line, markup=False, soft_wrap=True)
 
 
 class _Bar:
     """Progress as a bar."""
 
-    def __init__(self, bar: Any, task: Any) -> None:
+    def __init__(self, console: Console, bar: Any, task: Any) -> None:
+        self.console = console
         self._bar = bar
         self._task = task
         self._pace = _Pace()

@@ -14,7 +14,7 @@ from typing import Any
 from fusetrain.build import plan_from_config
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
-from fusetrain.errors import FusetrainError, RunError
+from fusetrain.errors import DataError, FusetrainError, RunError
 from fusetrain.results.lr_table import LrTable, read_lr_table
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks
@@ -79,9 +79,17 @@ def plan_of(
     if steps_per_epoch is None:
         known = (_steps_per_epoch(run, config) for run in runs if _has_same_batches(run, config))
         steps_per_epoch = next(known, None)
-    return PlannedSchedule(
-        f"lr0 of {path.name}", config, plan_from_config(config, steps_per_epoch=steps_per_epoch)
-    )
+    try:
+        plan = plan_from_config(config, steps_per_epoch=steps_per_epoch)
+    except DataError as error:
+        raise DataError(
+            error.what,
+            problems=error.problems,
+            where=error.where,
+            expected=error.expected,
+            remedy="--steps-per-epoch N draws the schedule without the data set",
+        ) from error
+    return PlannedSchedule(f"lr0 of {path.name}", config, plan)
 
 
 def open_run(path: Path) -> LoggedRun:

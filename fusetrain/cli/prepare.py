@@ -18,7 +18,7 @@ prepare = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
     help="Make a new data set from an old one, which stays as it is.\n\n"
-    "Example: fusetrain prepare split demo --out demo-split",
+    "Example: fusetrain prepare rename demo --out demo-renamed",
 )
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Data YAML or data-set folder.")]
@@ -106,9 +106,9 @@ def prepare_split(
     order = Order(out, dry_run, link, workers, as_json)
     begin(data, order)
     _check_ratios(ratios)
-    if min(block, seed, gap) < 0:
-        given = f"--block {block} --seed {seed} --gap {gap}"
-        raise UsageError(given, expected="whole numbers from 0")
+    for flag, number in (("--block", block), ("--seed", seed), ("--gap", gap)):
+        if number < 0:
+            raise UsageError(f"{flag} {number}", expected="a whole number from 0")
     from fusetrain.cli.console import progress
     from fusetrain.prepare.split import Wish, plan_split
 

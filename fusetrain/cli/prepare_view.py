@@ -129,9 +129,10 @@ def cache_config(data: Path, *, imgsz: int, scale: float) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
+        is_imgsz = any("imgsz" in entry["loc"] for entry in error.errors())
         raise UsageError(
-            f"--imgsz {imgsz} --scale {scale:g}",
-            expected="the values that `train.imgsz` and `augment.scale` can have",
+            f"--imgsz {imgsz}" if is_imgsz else f"--scale {scale:g}",
+            expected=error.errors()[0]["msg"].replace("Input should be", "a number"),
         ) from error
 
 
@@ -193,8 +194,8 @@ def _print_plan(plan: Plan, order: Order) -> None:
     console.print(table(("plan", f"prepare {plan.command}"), rows))
     _print_shares(plan)
     console.print(table(("new file", "from"), _examples(plan)))
-    if len(plan.files) > NUM_EXAMPLES:
-        console.print(f"… and {len(plan.files) - NUM_EXAMPLES} more; nothing was written")
+    more = len(plan.files) - NUM_EXAMPLES
+    console.print(f"… and {more} more; nothing was written" if more > 0 else "nothing was written")
 
 
 def _examples(plan: Plan) -> Iterator[tuple[str, str]]:

@@ -205,6 +205,13 @@ def _documents(path: Path) -> list[YamlDocument]:
     """Return the base, if the file names one, and the file."""
     document = read_yaml(path, remedy="`fusetrain demo demo` writes a config to start with")
     require_mapping(document, "config", expected=EXAMPLE)
+    if "names" in document.value and isinstance(document.value.get("train"), str | list):
+        raise ConfigError(
+            "this is a data YAML, not a training config",
+            where=document.where(("names",)),
+            expected=f"a config with the line `data: {path}`",
+            remedy="`fusetrain demo demo` writes a config to start with",
+        )
     if "extends" not in document.value:
         return [document]
     name = document.value.pop("extends")

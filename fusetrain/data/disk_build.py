@@ -39,7 +39,7 @@ from fusetrain.data.reader import PairReader
 from fusetrain.errors import DataError, ResourceError
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-PLACE_REMEDY = "name another folder by the environment variable FUSETRAIN_CACHE"
+PLACE_REMEDY = "name another folder by `prepare cache --out` or the variable FUSETRAIN_CACHE"
 
 Progress = Callable[[int, int], None]
 

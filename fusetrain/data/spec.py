@@ -90,6 +90,7 @@ def yaml_in(folder: Path) -> Path | None:
 
 def _from_yaml(path: Path) -> DataSpec:
     document = read_yaml(path, error=DataError)
+    _refuse_config(document)
     settings = validate(DataSettings, document, what="data YAML", error=DataError)
     root = Path(os.path.abspath(path.parent / settings.path))
     if not root.is_dir():
@@ -109,6 +110,17 @@ def _from_yaml(path: Path) -> DataSpec:
         settings.label_source,
         Storage(settings.border, settings.channels),
     )
+
+
+def _refuse_config(document: YamlDocument) -> None:
+    """Say of a training config what it is, instead of naming each of its keys as unknown."""
+    given = document.value
+    if isinstance(given, dict) and isinstance(given.get("data"), str) and "names" not in given:
+        raise DataError(
+            "this is a training config, not a data YAML",
+            where=document.where(("data",)),
+            expected=f"the data set that it names: {given['data']}",
+        )
 
 
 def _from_folder(folder: Path) -> DataSpec:

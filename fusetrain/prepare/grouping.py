@@ -17,6 +17,7 @@ from fusetrain.data.sources import SPLITS
 from fusetrain.errors import DataError
 from fusetrain.prepare.dealing import deal, joined
 from fusetrain.prepare.likeness import Likeness
+from fusetrain.prepare.plans import counted
 from fusetrain.prepare.recordings import Frame
 
 TO_DEAL = -1
@@ -122,8 +123,8 @@ def _dealt(
         chosen = deal(brought, (wanted / wanted.sum()).tolist(), seed=seed, given=given)
     except ValueError as error:
         raise DataError(
-            f"{len(fixed)} pairs form {len(numbers)} groups that must stay together, too few for "
-            f"{len(able)} splits",
+            f"{len(fixed)} pairs form {counted(len(numbers), 'group')} that must stay together, "
+            f"too few for {counted(len(able), 'split')}",
             expected="more recordings, or pairs that look less alike",
             remedy="--gap N says where one recording ends; --block N cuts recordings into pieces "
             "of N frames (neighbours of a cut are left out); a ratio of 0 makes fewer splits",

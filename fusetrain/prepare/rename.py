@@ -7,7 +7,7 @@ visible images share a key, only a label file of exactly the same name is taken.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -44,6 +44,11 @@ from fusetrain.prepare.plans import (
 By = Literal["key", "order", "time"]
 BYS: tuple[By, ...] = ("key", "order", "time")
 MAX_GAP_S = 0.05
+OTHER_WAYS: Mapping[By, str] = {
+    "key": "--by time; or --by order --accept-order, if no frame is missing",
+    "time": "--max-gap S, if the cameras differ by more; or --by key",
+    "order": "look whether the folders of the data set hold images",
+}
 MAX_SHOWN = 5
 
 
@@ -97,7 +102,7 @@ def _plan(spec: DataSpec, left: list[str], *, by: By, max_gap_s: float) -> Plan:
         raise DataError(
             f"no visible image has a partner by {by}",
             where=str(spec.path),
-            remedy="--by order --accept-order, if no frame is missing; or --by time",
+            remedy=OTHER_WAYS[by],
         )
     notes = []
     if left:

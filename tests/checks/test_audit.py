@@ -12,7 +12,7 @@ from PIL import Image
 from fusetrain.checks.audit import AuditOptions, audit, audit_path
 from fusetrain.checks.findings import CODES
 from fusetrain.checks.flow.tasks import Registration
-from fusetrain.checks.report import to_json
+from fusetrain.checks.report import to_json, training_lines
 from fusetrain.data.spec import load_spec
 from fusetrain.errors import DataError, UsageError
 
@@ -172,3 +172,34 @@ def test_real_pairs_are_clean(mode: Registration) -> None:
     assert [entry for entry in report.findings if entry.level == "error"] == []
     warned = {entry.path for entry in report.findings if entry.level == "warn"}
     assert len(warned) <= 113 // 100
+
+
+def test_set_without_any_box_is_not_called_ready_for_training(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=4, val=2)
+    assert "fusetrain train" in training_lines(audit_path(path))[-1]
+    for label in (path.parent / "labels/train").iterdir():
+        label.unlink()
+    report = audit_path(path)
+    assert report.verdict == "warn"
+    lines = training_lines(report)
+    assert "no pair of train has a box" in lines[0]
+    assert "add labels" in lines[-1]
+    assert not any("fusetrain train " in line for line in lines)
+
+
+def test_label_files_whose_lines_are_faulty_are_not_called_empty(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=6, val=2)
+    labels = sorted((path.parent / "labels/train").iterdir())
+    for label in labels[:4]:
+        label.write_text("0 103 80 20 30\n")
+    assert set(audit_path(path).counts) & {"L04", "L10"} == {"L04"}
+    for label in labels[:4]:
+        label.write_text("")
+    assert set(audit_path(path).counts) & {"L04", "L10"} == {"L10"}
+
+
+def test_class_without_a_name_is_told_by_its_number_alone(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=4, val=2)
+    path.write_text(path.read_text().replace("[person, car]", '["0", "1", "2", boat]'))
+    messages = {e.message for e in audit_path(path).findings if e.code == "S03"}
+    assert messages == {"no box has class 2", "no box has class 3 (boat)"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -189,6 +190,21 @@ def test_progress_without_a_terminal_is_a_line_now_and_then(
         "checking: 1,280 of 100,000 pairs, 64/s, 25 min left",
         "checking: 1,920 of 100,000 pairs, 64/s, 25 min left",
     ]
+
+
+def test_what_was_recognised_stands_above_the_bar(
+    flawed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = Terminal()
+    monkeypatch.setattr(sys, "stderr", shown)
+    assert run(["check-data", str(flawed), "--registration", "off"]) == 4
+    assert "\x1b[2Krecognised: a data YAML\n" in shown.getvalue()
 
 
 def test_short_work_prints_no_line(capsys: Capture) -> None:

@@ -69,3 +69,9 @@ WRONG = {
 def test_impossible_values_exit_2(capsys: Capture, flag: str, value: str) -> None:
     assert run(["models", flag, value]) == 2
     assert "╭" in capsys.readouterr().err
+
+
+def test_only_the_unknown_size_is_named(capsys: Capture) -> None:
+    assert run(["models", "--size", "n", "--size", "q"]) == 2
+    err = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "--size q expected: n, s, m, l, x" in err

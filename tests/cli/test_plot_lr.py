@@ -362,3 +362,10 @@ def test_what_a_killed_run_decided_after_its_last_save_is_forgotten() -> None:
 def test_an_event_that_says_nothing_is_passed_over(broken: dict[str, Any]) -> None:
     write_following_run(LOWER | broken, FIRST, SECOND)
     assert run(["plot-lr", "--config", "train.yaml", "exp", "--no-terminal"]) == 0
+
+
+def test_data_set_that_is_not_there_can_be_done_without(capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_config(text="data: nowhere/data.yaml\n" + CONFIG)
+    assert run(["plot-lr", "--config", str(path), "--no-terminal"]) == 4
+    assert "--steps-per-epoch N" in capsys.readouterr().err
+    assert run(["plot-lr", "--config", str(path), "--steps-per-epoch", "5", "--no-terminal"]) == 0

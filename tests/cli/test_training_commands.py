@@ -360,3 +360,17 @@ def test_edited_config_of_a_run_is_held_against_its_checkpoint(
     config = home / "runs" / "exp" / "config.yaml"
     config.write_text(config.read_text().replace("lr0: 0.001", "lr0: 0.02"))
     assert "optim.lr0: 0.001 -> 0.02" in refused("resume", "runs/exp", code=3)
+
+
+def test_set_without_val_is_sent_to_prepare_split(
+    make_pairs: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = make_pairs()
+    path.write_text(path.read_text().replace("val: images/val\n", ""))
+    config = tmp_path / "train.yaml"
+    config.write_text(f"data: {path}\n")
+    assert run(["train", "--config", str(config), "--dry-run"]) == 4
+    err = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "no val split" in err
+    assert "fusetrain prepare split" in err
+    assert "--redo" not in err

@@ -167,3 +167,11 @@ def test_schema_knows_every_group_and_extends() -> None:
     assert set(schema["properties"]) == {"extends", *Config.model_fields}
     assert schema["additionalProperties"] is False
     assert schema["$defs"]["TrainSettings"]["properties"]["imgsz"]["maximum"] == 8192
+
+
+def test_data_yaml_given_as_config_is_told_as_such(tmp_path: Path) -> None:
+    path = _write(tmp_path, "path: .\ntrain: images/train\nval: images/val\nnames: [person]\n")
+    with pytest.raises(ConfigError, match="a data YAML, not a training config") as caught:
+        load_config(path)
+    assert caught.value.where == f"{path}:4:1"
+    assert f"data: {path}" in caught.value.expected

@@ -180,3 +180,12 @@ def test_unknown_split_names_the_known_ones(make_pairs: Callable[..., Path]) -> 
     with pytest.raises(DataError, match="no split 'test'") as caught:
         load_spec(make_pairs()).sources("test")
     assert caught.value.expected == "one of train, val"
+
+
+def test_training_config_given_as_data_set_is_told_as_such(tmp_path: Path) -> None:
+    path = rewrite(tmp_path / "train.yaml", "data: set/data.yaml\ntrain: {epochs: 3}\n")
+    with pytest.raises(DataError, match="a training config, not a data YAML") as caught:
+        load_spec(path)
+    assert caught.value.where == f"{path}:1:1"
+    assert "set/data.yaml" in caught.value.expected
+    assert not caught.value.problems

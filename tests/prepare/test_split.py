@@ -96,7 +96,7 @@ def test_classes_are_shared_out(make_set: MakeSet) -> None:
 
 def test_one_recording_cannot_be_split(make_set: MakeSet) -> None:
     root = make_set([f"v_{number:03}" for number in range(30)])
-    with pytest.raises(DataError, match="30 pairs form 1 groups") as caught:
+    with pytest.raises(DataError, match="30 pairs form 1 group that") as caught:
         plan_split(root, Wish(looks_at_pixels=False))
     assert "--block" in caught.value.remedy
 

@@ -19,8 +19,15 @@ from fusetrain.checks.flow.facts import FactsTable
 from fusetrain.checks.flow.headers import measure_headers
 from fusetrain.checks.flow.kept import MISSING, KeptFacts, stamped_keys
 from fusetrain.checks.flow.pool import TIMEOUT_S, default_workers, run_contained
+from fusetrain.checks.flow.pool_child import TwoSteps
 from fusetrain.checks.flow.tasks import PairTasks
-from fusetrain.checks.images import PairFacts, PairTask, crashed_pair, measure_pair
+from fusetrain.checks.images import (
+    PairFacts,
+    PairTask,
+    crashed_pair,
+    decode_pair,
+    measure_pixels,
+)
 from fusetrain.checks.registration.partners import (
     PartnerFacts,
     crashed_partners,
@@ -69,7 +76,9 @@ def hung_pair(task: PairTask) -> PairFacts:
     return replace(crashed_pair(task), findings=(found,))
 
 
-PIXELS = Measurement("pairs", PairFacts, measure_pair, crashed_pair, hung_pair, 16)
+PIXELS = Measurement(
+    "pairs", PairFacts, TwoSteps(decode_pair, measure_pixels), crashed_pair, hung_pair, 32
+)
 HEADERS = Measurement("headers", PairFacts, measure_headers, crashed_pair, hung_pair, 128)
 REGISTRATION = Measurement(
     "registration",

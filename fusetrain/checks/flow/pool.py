@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from fusetrain.checks.flow.pool_child import IDLE, serve, single_threaded
+from fusetrain.checks.flow.pool_child import IDLE, TwoSteps, serve, single_threaded
 from fusetrain.errors import ResourceError
 
 CHUNK = 16
@@ -243,5 +243,6 @@ def _context(function: Callable[[Item], Result]) -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, function.__module__])
+    first = function.first if isinstance(function, TwoSteps) else function
+    context.set_forkserver_preload([__name__, first.__module__])
     return context

@@ -6,22 +6,42 @@ offers itself to the kernel when memory runs out, so that the parent lives on.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 IDLE = -1
 FLUSH_S = 0.5
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Item = TypeVar("Item")
+Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class TwoSteps(Generic[Item, Part, Result]):
+    """A function that does part of its work on many items at once.
+
+    Attributes:
+        first: What is done with each item; whatever may crash or hang.
+        rest: Gives the results of one or more items from what `first` gave of them.
+    """
+
+    first: Callable[[Item], Part]
+    rest: Callable[[Sequence[Part]], Sequence[Result]]
+
+    def __call__(self, item: Item) -> Result:
+        """Return the result of one item."""
+        return self.rest([self.first(item)])[0]
 
 
 def serve(function: Callable[[Item], Result], pipe: Connection, reached: Any) -> None:
@@ -37,6 +57,7 @@ def serve(function: Callable[[Item], Result], pipe: Connection, reached: Any) ->
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("800")
+    gc.freeze()  # modules are not garbage; what is collected is only what the work leaves behind
     with suppress(EOFError, OSError):  # the parent is gone
         while True:
             _work(function, pipe, reached)
@@ -45,23 +66,37 @@ def serve(function: Callable[[Item], Result], pipe: Connection, reached: Any) ->
 def _work(function: Callable[[Item], Result], pipe: Connection, reached: Any) -> None:
     """Do one job; results are sent every half a second, so that little is lost in a crash."""
     job: list[tuple[int, Item]] = pipe.recv()
-    results: dict[int, Result] = {}
+    for results in _results(function, job, reached):
+        pipe.send(results)
+
+
+def _results(
+    function: Callable[[Item], Result], job: Sequence[tuple[int, Item]], reached: Any
+) -> Iterator[tuple[dict[int, Result], Exception | None]]:
+    """Yield results by number; the last time maybe none and what was raised."""
+    first = function.first if isinstance(function, TwoSteps) else function
+    parts: dict[int, Any] = {}
     flushed_s = time.monotonic()
-    for number, item in job:
-        reached.value = number
-        try:
-            results[number] = function(item)
-        except MemoryError:
-            os._exit(1)  # as if the kernel had ended it
-        except Exception as error:
-            error.add_note(traceback.format_exc())
-            pipe.send(({}, error))
-            return
-        if time.monotonic() - flushed_s > FLUSH_S:
-            pipe.send((results, None))
-            results, flushed_s = {}, time.monotonic()
-    if results:
-        pipe.send((results, None))
+    try:
+        for number, item in job:
+            reached.value = number
+            parts[number] = first(item)
+            if time.monotonic() - flushed_s > FLUSH_S:
+                yield _finished(function, parts), None
+                parts, flushed_s = {}, time.monotonic()
+        if parts:
+            yield _finished(function, parts), None
+    except MemoryError:
+        os._exit(1)  # as if the kernel had ended it
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        yield {}, error
+
+
+def _finished(function: Callable[[Item], Result], parts: dict[int, Any]) -> dict[int, Result]:
+    if not isinstance(function, TwoSteps):
+        return parts
+    return dict(zip(parts, function.rest(list(parts.values())), strict=True))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import overload
 import pytest
 
 from fusetrain.checks.flow.pool import default_workers, run_contained
+from fusetrain.checks.flow.pool_child import TwoSteps
 from fusetrain.errors import ResourceError
 
 
@@ -68,6 +69,19 @@ def killed_once(path: str) -> str:
     return path
 
 
+def doubled(parts: Sequence[str]) -> list[str]:
+    """Return texts twice over."""
+    return [part * 2 for part in parts]
+
+
+def test_function_of_two_steps_survives_a_crash_in_the_first(tmp_path: object) -> None:
+    function = TwoSteps(killed_once, doubled)
+    items = [f"{tmp_path}/{number}" for number in range(40)]
+    found = list(run_contained(function, items, crashed=len, workers=2, chunk=8))
+    assert found == [item * 2 for item in items]
+    assert function("a") == "aa"
+
+
 def test_results_beyond_the_size_of_a_pipe_arrive() -> None:
     items = [2_000_000] * 6
     found = list(run_contained(bytes, items, crashed=len, workers=2))
@@ -77,7 +91,7 @@ def test_results_beyond_the_size_of_a_pipe_arrive() -> None:
 def test_error_of_the_function_ends_the_run_with_its_place() -> None:
     with pytest.raises(ValueError, match="invalid literal") as raised:
         list(run_contained(int, ["1", "no number"], crashed=len, workers=2))
-    assert "_work" in raised.value.__notes__[0]
+    assert "pool_child.py" in raised.value.__notes__[0]
 
 
 class Counted(Sequence[str]):
