@@ -79,7 +79,7 @@ def open_data(
         scans: Scans of both splits, where an audit has made them.
 
     Raises:
-        DataError: A split is missing or has no pair.
+        DataError: A split is missing or has no pair, or there is nothing to learn.
     """
     spec = open_spec(config)
     if scans is None:
@@ -88,6 +88,13 @@ def open_data(
         if not len(scans[split].index):
             raise DataError(f"the {split} split has no pair", where=str(spec.path))
     train = scans["train"].index
+    if not len(train.boxes):
+        raise DataError(
+            "no pair of the train split has a box: there is nothing to learn",
+            where=str(spec.path),
+            expected="label files with boxes; see datasets/README.md for where they are looked for",
+            remedy=f"`fusetrain check-data {shlex.quote(str(spec.path))}`",
+        )
     if window is None:
         paths = [train.ir_path(row) for row in range(len(train))]
         window = thermal_window(spec.thermal, paths, storage=train.storage)

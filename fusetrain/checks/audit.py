@@ -135,6 +135,7 @@ def audit_path(
     progress: Progress | None = None,
     options: AuditOptions = AS_USUAL,
     opened: Opened | None = None,
+    always_reports: bool = False,
 ) -> AuditReport:
     """Audit a data YAML or data-set folder; a YAML that cannot be used becomes findings (S04).
 
@@ -145,6 +146,7 @@ def audit_path(
         progress: Called with the number of measurements done and of all.
         options: What is measured and how it is judged.
         opened: Called with the data set before anything is measured.
+        always_reports: A folder that is no data set, and a path with nothing, become findings too.
 
     Raises:
         DataError: There is nothing at the path or no data set in the folder, or it has no such
@@ -153,9 +155,13 @@ def audit_path(
     try:
         spec = load_spec(path)
     except DataError as error:
-        if not path.exists() or (path.is_dir() and yaml_in(path) is None):
+        is_foreign = not path.exists() or (path.is_dir() and yaml_in(path) is None)
+        if is_foreign and not always_reports:
             raise
-        return AuditReport(_schema_findings(error, path), {}, path=path)
+        whole = Problem(error.what, error.where, error.expected)
+        problems = error.problems if error.problems and not is_foreign else (whole,)
+        findings = tuple(_schema_finding(problem, path) for problem in problems)
+        return AuditReport(findings, {}, path=path)
     if opened is not None:
         opened(spec)
     return audit(spec, only_splits=only_splits, workers=workers, progress=progress, options=options)
@@ -242,11 +248,6 @@ def report_on(
         layout=spec.layout.sentence,
         path=spec.path,
     )
-
-
-def _schema_findings(error: DataError, path: Path) -> tuple[Finding, ...]:
-    problems = error.problems or (Problem(error.what, error.where, error.expected),)
-    return tuple(_schema_finding(problem, path) for problem in problems)
 
 
 def _schema_finding(problem: Problem, path: Path) -> Finding:

@@ -37,10 +37,15 @@ def check_lines(scan: SplitScan) -> list[Finding]:
 def check_missing(scan: SplitScan) -> list[Finding]:
     """L09: a pair without a label file counts as background, which may not be meant."""
     split = scan.index.split
+    present = scan.index.has_labels
+    if len(present) > 1 and not present.any():
+        message = f"none of the {len(present)} pairs has labels; all count as background"
+        numbers = {"missing": len(present)}
+        return [finding("L09", message, split=split, numbers=numbers)]
     return [
         finding("L09", "no such file; the pair counts as background", split=split, path=path)
-        for path, present in zip(scan.label_paths, scan.index.has_labels, strict=True)
-        if not present
+        for path, is_there in zip(scan.label_paths, present, strict=True)
+        if not is_there
     ]
 
 

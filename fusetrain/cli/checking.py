@@ -101,7 +101,7 @@ class Request:
             shown.print(visible(line), markup=False, soft_wrap=True)
 
 
-def run_audit(request: Request) -> AuditReport:
+def run_audit(request: Request, *, always_reports: bool) -> AuditReport:
     """Measure and judge everything here."""
     from fusetrain.checks.audit import audit_path
 
@@ -113,6 +113,7 @@ def run_audit(request: Request) -> AuditReport:
             progress=advance,
             options=request.options,
             opened=partial(request.opened, console=advance.console),
+            always_reports=always_reports,
         )
 
 

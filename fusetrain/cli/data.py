@@ -73,7 +73,10 @@ def check_data(
         return
     if out is not None:
         raise UsageError("--out without --shard", expected="--shard I/N, whose file it names")
-    report = run_audit(request) if merge is None else run_merge(request, merge)
+    if merge is None:
+        report = run_audit(request, always_reports=as_json)
+    else:
+        report = run_merge(request, merge)
     if html is not None:
         from fusetrain.checks.page.html import write_html
         from fusetrain.cli.audit_view import print_page

@@ -229,7 +229,7 @@ def test_output_of_the_command_follows_the_schema(
     path.write_text(path.read_text().replace("car]", "car, boat]"))
     unusable = path.with_name("unusable.yaml")
     unusable.write_text("train: nowhere\nnames: [person]\n")
-    for data in (path, unusable):
+    for data in (path, unusable, path.parent / "images", path.parent / "absent"):
         capsys.readouterr()
         run(["check-data", str(data), "--json", "--workers", "1"])
         document = json.loads(capsys.readouterr().out)
