@@ -254,6 +254,9 @@ class _Builder:
         self.problems.append(Problem(message, f"{self.name}:{line}:{column}"))
 
 
+UNICODE_BREAKS = frozenset("\x85\u2028\u2029")
+
+
 class _Dumper(yaml.SafeDumper):
     """PyYAML's writer without aliases, which quotes what either YAML version takes for no text."""
 
@@ -263,6 +266,8 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = None if isinstance(scalar_value(text), str) else "'"
+    if set(text) & UNICODE_BREAKS:  # a reader folds them into blanks unless they are escaped
+        style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -203,3 +203,13 @@ def test_class_without_a_name_is_told_by_its_number_alone(make_pairs: MakePairs)
     path.write_text(path.read_text().replace("[person, car]", '["0", "1", "2", boat]'))
     messages = {e.message for e in audit_path(path).findings if e.code == "S03"}
     assert messages == {"no box has class 2", "no box has class 3 (boat)"}
+
+
+def test_split_without_any_labels_is_one_finding(make_pairs: MakePairs) -> None:
+    path = make_pairs()
+    for label in (path.parent / "labels/train").iterdir():
+        label.unlink()
+    report = audit_path(path, workers=1)
+    found = [entry for entry in report.findings if entry.code == "L09"]
+    assert [(entry.split, entry.path) for entry in found] == [("train", "")]
+    assert "none of the" in found[0].message

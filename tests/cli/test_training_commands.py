@@ -189,6 +189,13 @@ def test_range_test_suggests_a_rate_and_leaves_a_picture_alone(home: Path, capsy
         assert picture.width > 500
 
 
+def test_set_without_a_box_is_refused(home: Path, refused: Callable[..., str]) -> None:
+    for path in (home / "set" / "labels" / "train").iterdir():
+        path.write_text("")
+    text = refused("train", "--config", "train.yaml", code=4)
+    assert "no pair of the train split has a box: there is nothing to learn" in text
+
+
 def test_absent_device_exits_6(refused: Callable[..., str]) -> None:
     text = refused("train", "--config", "train.yaml", "--set", "train.device=cuda", code=6)
     assert "train.device=cpu" in text

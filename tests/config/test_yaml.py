@@ -204,6 +204,11 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.parametrize("text", ["\x85", "a\x85b", "\u2028", "x\u2029 y"])
+def test_line_breaks_of_unicode_read_back(text: str) -> None:
+    assert read_yaml_text(dump_yaml({text: text}), "f.yaml").value == {text: text}
+
+
 @given(VALUES)
 def test_what_is_written_reads_back_equal(value: Any) -> None:
     back = read_yaml_text(dump_yaml(value), "f.yaml").value
