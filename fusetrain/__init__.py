@@ -6,7 +6,7 @@ Data goes one way: ``config -> index -> loader -> detector -> loss -> engine -> 
 - `engine`: training, resume, inference       - `schedule`: learning-rate curves
 - `data`: files to batches                    - `loss`: assignment and losses
 - `results`: metrics, run folder, figures     - `config`: typed settings
-- `build`: the one place that turns a config into objects
+- `prepare`: new data sets from old ones    - `build`: turns a config into objects
 - `cli`: the commands
 """
 
