@@ -18,7 +18,7 @@ demo: $(RUN)/predictions/predictions.json  ## synthetic pairs, training, schedul
 	@echo "demo: detections on a pair $(RUN)/predictions"
 
 test: $(READY)  ## the tests that take some seconds each at most
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 slow: $(READY)  ## the slow tests
 	$(BIN)/python -m pytest -m slow

@@ -394,7 +394,7 @@ def test_staged_run_resumed_from_any_step_ends_bit_equal(bench: Setup) -> None:
     )
     whole.run()
     last = unpack(whole.watch.saved[-1], "last")
-    for saved in whole.watch.saved[1:-1:3]:
+    for saved in whole.watch.saved[1:-1:4]:
         again = staged(bench, saved=saved)
         again.run()
         assert_same(unpack(again.watch.saved[-1], "again"), last)

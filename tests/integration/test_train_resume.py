@@ -125,7 +125,9 @@ def stop_in_the_middle(config: Path, number: int) -> subprocess.Popen[str]:
     return process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_run_stopped_by_a_signal_and_resumed_equals_one_never_stopped(
     untouched: Path, tiny_config: Path, fusetrain: Command, number: signal.Signals
 ) -> None:

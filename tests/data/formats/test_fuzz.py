@@ -19,7 +19,7 @@ from fusetrain.data.formats.vedai_txt import read_vedai
 from fusetrain.data.formats.voc_xml import read_voc
 from fusetrain.errors import DataError
 
-MAX_SECONDS = 1.0
+MAX_SECONDS = 5.0
 NUM_EACH = 120
 KAIST = "% bbGt version=3\nperson 282 209 52 111 0 0 0 0 0 0 0\npeople 10 20 8 9 2 0 0 0 0 0 0\n"
 VEDAI = "690.4 87.6 1.2 1 1 0 676 695 703 688 75 71 102 103\n1 2 3 23 1 0 1 9 9 1 1 1 9 9\n"
