@@ -7,6 +7,7 @@ errors stay fast. What a command does is written in its own module, never here.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
@@ -105,6 +106,8 @@ def main() -> None:
     from fusetrain.cli.streams import survive_closed_pipes
 
     survive_closed_pipes()
+    # Looking for plugins of pydantic takes longer than reading a config, and none is wanted.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:]))
 
 
