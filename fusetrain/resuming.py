@@ -111,10 +111,7 @@ def _config_of(context: Mapping[str, Any], file: Path) -> Config:
 
 def _placed(wanted: LoadedConfig, machine: Machine) -> Config:
     """Return the wanted config with its choices written out and its data path from here."""
-    data = None if wanted.data_path is None else str(wanted.data_path)
-    weights = None if wanted.weights_path is None else str(wanted.weights_path)
-    model = wanted.config.model.model_copy(update={"weights": weights})
-    return build.resolved(wanted.config.model_copy(update={"data": data, "model": model}), machine)
+    return build.resolved(wanted.placed(), machine)
 
 
 def _continued(wanted: Config, trained: Config, *, state: TrainState) -> Config:

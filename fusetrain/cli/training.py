@@ -107,13 +107,7 @@ def resume(
 def _settings(path: Path, sets: Sequence[str], *, data: Path | None, name: str | None) -> Config:
     """Return the checked config with the data set and the run name of the command line."""
     extra = [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
-    loaded = load_config(path, [*sets, *extra], checks=[config_checks])
-    chosen = data or loaded.data_path
-    weights = str(loaded.weights_path) if loaded.weights_path else None
-    model = loaded.config.model.model_copy(update={"weights": weights})
-    return loaded.config.model_copy(
-        update={"data": str(chosen) if chosen else None, "model": model}
-    )
+    return load_config(path, [*sets, *extra], checks=[config_checks]).placed(data)
 
 
 def _audited(spec: DataSpec, imgsz: int, *, allowed: Sequence[str]) -> AuditReport:

@@ -68,6 +68,18 @@ class LoadedConfig:
     data_path: Path | None
     weights_path: Path | None
 
+    def placed(self, data: Path | None = None) -> Config:
+        """Return the config with its paths as they hold from the working folder.
+
+        Args:
+            data: A data set in place of the one that the config names.
+        """
+        chosen = data or self.data_path
+        weights = str(self.weights_path) if self.weights_path else None
+        model = self.config.model.model_copy(update={"weights": weights})
+        paths = {"data": str(chosen) if chosen else None, "model": model}
+        return self.config.model_copy(update=paths)
+
 
 def load_config(
     path: Path, sets: Sequence[str] = (), *, checks: Sequence[Check] = ()

@@ -25,6 +25,7 @@ MAX_BYTES = 2**20
 MAX_DEPTH = 64
 MAX_ALIASES = 100
 MAX_NODES = 200_000
+UNICODE_BREAKS = frozenset("\x85\u2028\u2029")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -254,9 +255,6 @@ class _Builder:
         self.problems.append(Problem(message, f"{self.name}:{line}:{column}"))
 
 
-UNICODE_BREAKS = frozenset("\x85\u2028\u2029")
-
-
 class _Dumper(yaml.SafeDumper):
     """PyYAML's writer without aliases, which quotes what either YAML version takes for no text."""
 
@@ -266,8 +264,7 @@ class _Dumper(yaml.SafeDumper):
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = None if isinstance(scalar_value(text), str) else "'"
-    if set(text) & UNICODE_BREAKS:  # a reader folds them into blanks unless they are escaped
-        style = '"'
+    style = '"' if set(text) & UNICODE_BREAKS else style  # only escaped they are not folded
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 
@@ -175,25 +175,36 @@ def rgb_file(
     pair: NewPair, *, folder: str = "images", transform: Transform | None = None
 ) -> PlannedFile:
     """Return the visible image of a pair: transformed, or as the source has it."""
-    index, path = pair.scan.index, pair.scan.index.rgb_path(pair.row)
-    if transform is None and Picture.is_needed(index.storage):
-        transform = Picture("rgb", index.storage)
-    suffix = path.suffix.lower() if transform is None else rgb_suffix(path, index.storage)
-    target = f"{folder}/{pair.split}/{pair.stem}{suffix}"
-    size = int(index.rgb_bytes[pair.row])
-    return PlannedFile(target, os.fspath(path), size, transform=transform)
+    index = pair.scan.index
+    path, size = index.rgb_path(pair.row), int(index.rgb_bytes[pair.row])
+    return _image_file(pair, "rgb", path, size, folder=folder, transform=transform)
 
 
 def ir_file(
     pair: NewPair, *, folder: str = "imagesIR", transform: Transform | None = None
 ) -> PlannedFile:
     """Return the infrared image of a pair: transformed, or as the source has it."""
-    index, path = pair.scan.index, pair.scan.index.ir_path(pair.row)
-    if transform is None and Picture.is_needed(index.storage):
-        transform = Picture("ir", index.storage)
-    suffix = path.suffix.lower() if transform is None else ir_suffix(path, index.storage)
+    index = pair.scan.index
+    path, size = index.ir_path(pair.row), int(index.ir_bytes[pair.row])
+    return _image_file(pair, "ir", path, size, folder=folder, transform=transform)
+
+
+def _image_file(
+    pair: NewPair,
+    modality: Literal["rgb", "ir"],
+    path: Path,
+    size: int,
+    *,
+    folder: str,
+    transform: Transform | None,
+) -> PlannedFile:
+    storage = pair.scan.index.storage
+    if transform is None and Picture.is_needed(storage):
+        transform = Picture(modality, storage)
+    suffix = path.suffix.lower()
+    if transform is not None:
+        suffix = (rgb_suffix if modality == "rgb" else ir_suffix)(path, storage)
     target = f"{folder}/{pair.split}/{pair.stem}{suffix}"
-    size = int(index.ir_bytes[pair.row])
     return PlannedFile(target, os.fspath(path), size, transform=transform)
 
 
