@@ -1,51 +1,43 @@
-"""Resume: continues a run where it was saved, and says what may change on the way.
+"""Resume: continues a run where it was saved.
 
-`training.py` runs what is restored here. A run folder may have been moved: it is read and written
-where it is. What a run was trained with is told by its checkpoint; its config.yaml is only a wish,
-which somebody may have edited.
+`training.py` runs what is restored here, `continuing.py` says with which settings and data. A run
+folder may have been moved: it is read and written where it is. What a run was trained with is told
+by its checkpoint; its config.yaml is only a wish, which somebody may have edited.
 """
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from pydantic import ValidationError
-
 from fusetrain import build, distributed
-from fusetrain.build import TrainingData
 from fusetrain.config.load import LoadedConfig
-from fusetrain.config.schema import Config, PlanChange
-from fusetrain.data.image import ThermalWindow
-from fusetrain.engine.checkpoint import TrainState, read_newest
+from fusetrain.config.schema import Config
+from fusetrain.continuing import Accepted, going_on
+from fusetrain.engine.checkpoint import (
+    TrainState,
+    has_checkpoint,
+    read_newest,
+    require_known,
+    set_aside_damaged,
+)
 from fusetrain.engine.keeper import restore
-from fusetrain.engine.machine import Machine
-from fusetrain.errors import ConfigError, DataError, Problem, RunError
+from fusetrain.engine.machine import Machine, surroundings
+from fusetrain.engine.signals import stop_on_signals
+from fusetrain.errors import RunError
 from fusetrain.results.run_dir import RunDir
-from fusetrain.rules import require_data
-from fusetrain.schedule.following import rescaled
-from fusetrain.schedule.planning import replanned
-from fusetrain.session import assemble, choose_machine, fingerprint
+from fusetrain.session import Session, assemble, choose_machine
 from fusetrain.training import RunReporter, held, run_session
 
-# What may change between a save and a resume. A longer or shorter run is planned anew from where it
-# stands; a data set may have moved, and is held against its fingerprint. What `run` says does not
-# matter any more: a run goes on in the folder that is given.
-RESUMABLE = (
-    "data",
-    "train.epochs",
-    "train.patience",
-    "train.val_every",
-    "train.save_every",
-    "train.workers",
-    "train.cache",
-    "train.device",
-    "train.threads",
-)
+Note = Callable[[str], None]
+# What is needed of the context of a checkpoint to go on.
+CONTEXT: Mapping[str, type] = {
+    "config": dict,
+    "data": str,
+    "steps_per_epoch": int,
+    "weights": dict,
+}
 
 
 def resume(
@@ -53,15 +45,17 @@ def resume(
     wanted: LoadedConfig,
     *,
     accept_data_change: bool = False,
+    accept_change: bool = False,
     reporter: RunReporter,
 ) -> RunDir:
-    """Continue a run exactly where it was saved.
+    """Continue a run exactly where it was saved; one that saved nothing yet begins anew.
 
     Args:
         run: The run folder.
-        wanted: Its config.yaml, with the changes that are asked for; only keys of `RESUMABLE` may
-            differ from what the run was trained with.
+        wanted: Its config.yaml, with the changes that are asked for; what may change is told in
+            `overrides.py`.
         accept_data_change: Go on although the data set is not the one of the start.
+        accept_change: Go on with settings that make the rest another training.
         reporter: Is told how it goes.
 
     Raises:
@@ -72,41 +66,69 @@ def resume(
     """
     machine = choose_machine(wanted.config)
     machine.apply()
-    with distributed.process_group(machine.device), held(run):
-        content, file, passed_over = read_newest(run.weights)
-        if passed_over:
-            reporter.on_note(f"resuming from {file.name}: {passed_over}")
-        context, state = content["context"], TrainState.from_json(content["state"])
-        trained = _config_of(context, file)
-        config = _continued(_placed(wanted, machine), trained, state=state)
-        for note in _inexact(context, machine):
+    with (
+        stop_on_signals() as stop,
+        distributed.process_group(machine.device),
+        held(run),
+    ):
+        if distributed.gather_objects(_has_saved_nothing(run))[0]:
+            reporter.on_note(f"{run.path} has saved nothing yet: it begins anew")
+            config = _placed(wanted, machine)
+            session = assemble(config, build.open_data(config), machine)
+            return run_session(session, run, TrainState(), reporter=reporter, stop=stop)
+        content, file = _newest(run, note=reporter.on_note)
+        state = TrainState.from_json(content["state"])
+        config, data = going_on(
+            content,
+            file,
+            run,
+            _placed(wanted, machine),
+            state,
+            accepted=Accepted(accept_data_change, accept_change),
+            note=reporter.on_note,
+        )
+        for note in _inexact(content["context"], machine):
             reporter.on_note(note)
-        data = _same_data(config, context, run=run, is_change_accepted=accept_data_change)
-        steps, old_steps = _steps_per_epoch(config, data), context["steps_per_epoch"]
-        if steps != old_steps:
-            state = replace(state, batches=0, slot=state.epoch * steps, loss_sums=[0.0] * 4)
-            state.schedule = rescaled(state.schedule, steps / old_steps, slot=state.slot)
-            config = _rescaled(config, steps / old_steps)
-            reporter.on_note(
-                f"steps an epoch: {steps} now, {old_steps} before; epoch {state.epoch + 1} of the "
-                "run starts anew"
-            )
         session = assemble(config, data, machine, is_fresh=False)
         restore(content, session.detector, session.runner)
+        _rewrite_table(run, state, session)
         if state.stopped_early or state.epoch >= config.train.epochs:
             reporter.on_note(
                 f"nothing is left to train: the run is finished after {state.epoch} epochs; "
                 "--set train.epochs=N extends it"
             )
-        return run_session(session, run, state, reporter=reporter)
+        return run_session(session, run, state, reporter=reporter, stop=stop)
 
 
-def _config_of(context: Mapping[str, Any], file: Path) -> Config:
-    """Return the settings that a checkpoint was trained with."""
-    try:
-        return Config.model_validate(context["config"])
-    except ValidationError as error:
-        raise RunError(f"{file}: its settings are of another version: {error}") from error
+def _has_saved_nothing(run: RunDir) -> bool:
+    """Return whether a run was ended before its first save; what it leaves tells of none."""
+    return not (has_checkpoint(run.weights) or run.csv.exists())
+
+
+def _newest(run: RunDir, *, note: Note) -> tuple[dict[str, Any], Path]:
+    """Return the newest sound checkpoint of a run and its file; a damaged one is set aside."""
+    content, file, passed_over = read_newest(run.weights)
+    require_known(content, str(file))
+    _require_context(content["context"], file)
+    distributed.barrier()  # all have read it
+    if passed_over:
+        note(f"resuming from {file.name}: {passed_over}")
+        if distributed.is_main():
+            set_aside_damaged(run.weights)
+    return content, file
+
+
+def _require_context(context: Mapping[str, Any], file: Path) -> None:
+    """Raise if a checkpoint does not say what it was trained with."""
+    missing = [key for key, kind in CONTEXT.items() if not isinstance(context.get(key), kind)]
+    if missing:
+        raise RunError(f"{file}: it does not say what it was trained with: {', '.join(missing)}")
+
+
+def _rewrite_table(run: RunDir, state: TrainState, session: Session) -> None:
+    """Write results.csv as the checkpoint has it; a crash may have come between the two."""
+    if distributed.is_main():
+        run.write_csv(state.history, len(session.runner.optimizer.param_groups))
 
 
 def _placed(wanted: LoadedConfig, machine: Machine) -> Config:
@@ -114,116 +136,14 @@ def _placed(wanted: LoadedConfig, machine: Machine) -> Config:
     return build.resolved(wanted.placed(), machine)
 
 
-def _continued(wanted: Config, trained: Config, *, state: TrainState) -> Config:
-    """Return the config to go on with; a new number of epochs is planned from the saved step on.
-
-    An early stop does not hold for a longer run, which gets its patience anew.
-
-    Raises:
-        ConfigError: A setting that must stay was changed, or fewer epochs are asked for than done.
-    """
-    _refuse_changes(trained, wanted)
-    epochs, plans = wanted.train.epochs, trained.schedule.plans
-    begun = state.epoch + (1 if state.batches else 0)
-    if epochs < begun:
-        raise ConfigError(
-            f"train.epochs is {epochs}, but epoch {begun} has begun",
-            expected=f"at least {begun}",
-        )
-    if epochs != trained.train.epochs:
-        plans = replanned(
-            plans, from_step=state.slot, old_epochs=trained.train.epochs, new_epochs=epochs
-        )
-    if epochs > trained.train.epochs and state.stopped_early:
-        state.stopped_early = False
-        state.epochs_without_gain = 0
-    return _with_plans(wanted, plans)
-
-
-def _refuse_changes(trained: Config, wanted: Config) -> None:
-    """Raise if a setting changed that a resumed run must keep."""
-    before, after = trained.model_dump(), wanted.model_dump()
-    after["schedule"]["plans"] = before["schedule"]["plans"]
-    after["run"] = before["run"]
-    problems = []
-    for group, values in before.items():
-        if not isinstance(values, dict):
-            values, after[group] = {"": values}, {"": after[group]}
-        for key in dict.fromkeys((*values, *after[group])):
-            name = f"{group}.{key}".rstrip(".")
-            old, new = values.get(key), after[group].get(key)
-            if new != old and name not in RESUMABLE:
-                problems.append(Problem(f"{name}: {old!r} -> {new!r}"))
-    if problems:
-        raise ConfigError(
-            "a resumed run must keep these settings",
-            problems=problems,
-            expected=f"changes of {', '.join(RESUMABLE)} only",
-            remedy="`fusetrain train` starts a new run with other settings",
-        )
-
-
 def _inexact(context: Mapping[str, Any], machine: Machine) -> list[str]:
     """Return why the rest of a run will not be bit-equal to that of a run never stopped."""
-    now = {
-        "torch": str(torch.__version__),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "threads": machine.threads,
-        "device": machine.device.type,
-        "world_size": distributed.launched_world_size(),
-    }
+    now = surroundings(machine) | {"world_size": distributed.launched_world_size()}
     changed = [
-        f"{key} {context[key]} -> {value}" for key, value in now.items() if context[key] != value
+        f"{key} {context[key]} -> {value}"
+        for key, value in now.items()
+        if key in context and context[key] != value  # the first checkpoints name fewer of them
     ]
     if not machine.deterministic:
         changed.append("train.deterministic is off")
     return [f"resumable, but not bit-exact: {', '.join(changed)}"] if changed else []
-
-
-def _same_data(
-    config: Config, context: Mapping[str, Any], *, run: RunDir, is_change_accepted: bool
-) -> TrainingData:
-    """Open the data set, with the thermal window of the start.
-
-    Raises:
-        DataError: It is missing, or changed and that is not accepted.
-    """
-    if not require_data(config).exists():
-        raise DataError(
-            "the data set of the run is not there",
-            where=str(config.data),
-            remedy=f"fusetrain resume {shlex.quote(str(run.path))} --set data=DATA, if it moved",
-        )
-    data = build.open_data(config, window=ThermalWindow(**context["weights"]["thermal"]))
-    if list(data.train.class_names) != context["weights"]["class_names"]:
-        raise DataError(
-            f"the data set has the classes {', '.join(data.train.class_names)} now",
-            where=str(data.spec.path),
-            expected=f"those of the start: {', '.join(context['weights']['class_names'])}",
-        )
-    if context["data"] != fingerprint(data) and not is_change_accepted:
-        command = f"fusetrain resume {shlex.quote(str(run.path))} --accept-data-change"
-        raise DataError(
-            "the data set is not the one that the run was started with",
-            where=str(data.spec.path),
-            remedy=f"`{command}` goes on with what is there now",
-        )
-    return data
-
-
-def _steps_per_epoch(config: Config, data: TrainingData) -> int:
-    return -(-build.batches_per_epoch(config, len(data.train)) // config.train.accumulate)
-
-
-def _rescaled(config: Config, factor: float) -> Config:
-    """Return the config with its plans moved to steps of epochs that are ``factor`` as long."""
-    plans = [
-        PlanChange(from_step=round(plan.from_step * factor), epochs=plan.epochs)
-        for plan in config.schedule.plans
-    ]
-    return _with_plans(config, plans)
-
-
-def _with_plans(config: Config, plans: list[PlanChange]) -> Config:
-    schedule = config.schedule.model_copy(update={"plans": plans})
-    return config.model_copy(update={"schedule": schedule})

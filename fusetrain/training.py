@@ -26,10 +26,12 @@ from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.engine.roles import Reporter
-from fusetrain.engine.signals import stop_on_signals
+from fusetrain.engine.signals import StopFlag, stop_on_signals
 from fusetrain.engine.stages import stage_of
 from fusetrain.engine.trainer import Trainer
 from fusetrain.errors import StoppedError
+from fusetrain.failpoints import failpoint
+from fusetrain.requeue import note_job, requeue
 from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import GroupKey
 from fusetrain.session import (
@@ -74,12 +76,19 @@ def train(config: Config, data: TrainingData, *, reporter: RunReporter) -> RunDi
     """
     machine = choose_machine(config)
     machine.apply()
-    config = build.resolved(config, machine)
-    with distributed.process_group(machine.device):
+    wanted, config = config, build.resolved(config, machine)
+    with stop_on_signals() as stop, distributed.process_group(machine.device):
         session = assemble(config, data, machine)
+        if distributed.max_over_ranks(int(stop.signal_number > 0), machine.device):
+            _requeue(stop, session, reporter)
+            raise StoppedError(
+                f"{stop.name()} came: nothing was begun", remedy="the same command again"
+            )
         run = _shared_run(config)
         with held(run):
-            return run_session(session, run, TrainState(), reporter=reporter)
+            if distributed.is_main():
+                note_job(run, wanted)
+            return run_session(session, run, TrainState(), reporter=reporter, stop=stop)
 
 
 def _shared_run(config: Config) -> RunDir:
@@ -104,12 +113,16 @@ def held(run: RunDir) -> Iterator[None]:
 
 
 def run_session(
-    session: Session, run: RunDir, state: TrainState, *, reporter: RunReporter
+    session: Session,
+    run: RunDir,
+    state: TrainState,
+    *,
+    reporter: RunReporter,
+    stop: StopFlag,
 ) -> RunDir:
     """Train to the end in a run folder that is held."""
     config = session.config
     with ExitStack() as stack:
-        stop = stack.enter_context(stop_on_signals())
         if distributed.is_main():
             run.write_config(_config_text(config, session.plan.groups))
             run.event("start", **_start_event(session, state))
@@ -131,17 +144,27 @@ def run_session(
             interrupted=lambda: bool(stop.signal_number),
         )
         artifacts.write_start(run, source, session.data, warn=reporter.on_note)
+        failpoint("training:begun")
         trainer = make_trainer(session, source, keeper, state, reporter=reporter, stop=stop)
         try:
             _train_and_finish(trainer, session, source, run, reporter=reporter)
         except StoppedError as error:
             if distributed.is_main():
                 run.event("stop", slot=state.slot)
+            _requeue(stop, session, reporter)
             shown = shlex.quote(str(run.path))
             raise StoppedError(error.what, remedy=f"`fusetrain resume {shown}`") from None
         if distributed.is_main():
             run.event("end", epochs=state.epoch, best_epoch=state.best_epoch)
     return run
+
+
+def _requeue(stop: StopFlag, session: Session, reporter: RunReporter) -> None:
+    """Put a SLURM job that was warned of its end back into the queue."""
+    warned = stop.has_received("SIGUSR1")
+    warned = bool(distributed.max_over_ranks(int(warned), session.machine.device))
+    if warned and distributed.is_main() and (said := requeue()):
+        reporter.on_note(said)
 
 
 def _train_and_finish(
@@ -152,10 +175,9 @@ def _train_and_finish(
     Raises:
         StoppedError: A signal came; `resume` goes on from there, be it only with the figures.
     """
-    first_slot = trainer.state.slot
     state = trainer.run()
-    lacks_pictures = distributed.gather_objects(not artifacts.has_end_pictures(run))[0]
-    if state.slot > first_slot or lacks_pictures:
+    if distributed.gather_objects(not _is_drawn(run, state))[0]:
+        failpoint("figures:begun")
         validation = _last_validation(trainer, session, source, run)
         artifacts.write_end(
             run,
@@ -165,9 +187,18 @@ def _train_and_finish(
             validation=validation,
             warn=reporter.on_note,
         )
+        if distributed.is_main():
+            run.event("figures", slot=state.slot)
+        failpoint("figures:done")
         reporter.on_finish(session, state, validation)
     if trainer.stop_requested():
         raise StoppedError(f"{trainer.stop.name()} came: training and figures are done")
+
+
+def _is_drawn(run: RunDir, state: TrainState) -> bool:
+    """Return whether the figures are there, and of the last step: a crash may have come before."""
+    drawn = run.events("figures")
+    return bool(drawn) and drawn[-1].get("slot") == state.slot and artifacts.has_end_pictures(run)
 
 
 def _last_validation(
@@ -192,10 +223,7 @@ def _context(session: Session) -> dict[str, Any]:
     """Return what a resumed run is held against."""
     return {
         "fusetrain": fusetrain.__version__,
-        "torch": str(torch.__version__),
-        "cpu": torch.backends.cpu.get_cpu_capability(),
-        "threads": session.machine.threads,
-        "device": session.machine.device.type,
+        **machines.surroundings(session.machine),
         "world_size": distributed.world_size(),
         "data": fingerprint(session.data),
         "steps_per_epoch": session.plan.steps_per_epoch,

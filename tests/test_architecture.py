@@ -27,13 +27,25 @@ LAYERS = (
         "catalogue",
         "artifacts",
         "resuming",
+        "overrides",
+        "continuing",
+        "requeue",
         "export",
         "diagnose",
         "prepare",
     ),
     ("engine", "checks"),
     ("data", "detector", "loss", "schedule", "results"),
-    ("config", "distributed", "sample", "boxes", "registry", "errors"),
+    (
+        "config",
+        "distributed",
+        "durable",
+        "sample",
+        "boxes",
+        "registry",
+        "failpoints",
+        "errors",
+    ),
 )
 COMPOSITION = LAYERS[2]
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}

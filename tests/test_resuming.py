@@ -13,7 +13,8 @@ from fusetrain.build import plan_from_config
 from fusetrain.cli.app import run
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
-from fusetrain.engine.checkpoint import pack, read_newest, write_durably
+from fusetrain.durable import write_durably
+from fusetrain.engine.checkpoint import pack, read_newest
 from fusetrain.rules import config_checks
 
 Capture = pytest.CaptureFixture[str]

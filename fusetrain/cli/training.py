@@ -18,6 +18,7 @@ from fusetrain.cli.long_progress import long_progress
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.errors import DataError, Problem
+from fusetrain.requeue import own_run
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks, require_data, require_weights
 
@@ -57,6 +58,14 @@ def train(
     """
     settings = _settings(config, sets or (), data=data, name=name)
     require_data(settings)
+    if not (lr_find or dry_run) and (own := own_run(settings)):
+        stderr_console().print(
+            f"note: this job was restarted; it goes on with {visible(own.path)}",
+            markup=False,
+            soft_wrap=True,
+        )
+        resume(own.path)
+        return
     require_weights(settings)
     from fusetrain import build
 
@@ -90,6 +99,10 @@ def resume(
     accept_data_change: Annotated[
         bool, typer.Option("--accept-data-change", help="Go on although the data set changed.")
     ] = False,
+    accept_change: Annotated[
+        bool,
+        typer.Option("--accept-change", help="Go on with settings that make it another training."),
+    ] = False,
 ) -> None:
     """Continue a run exactly where it stopped, or extend a finished one.
 
@@ -100,7 +113,13 @@ def resume(
     from fusetrain.cli.live import ConsoleReporter
     from fusetrain.resuming import resume as resume_run
 
-    resume_run(folder, wanted, accept_data_change=accept_data_change, reporter=ConsoleReporter())
+    resume_run(
+        folder,
+        wanted,
+        accept_data_change=accept_data_change,
+        accept_change=accept_change,
+        reporter=ConsoleReporter(),
+    )
     _print_end(folder.path)
 
 

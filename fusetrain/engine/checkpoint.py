@@ -1,8 +1,7 @@
-"""Everything a resumed run needs, written so that no instant of a crash can lose it.
+"""Everything a resumed run needs, as one file that is verified before it is used.
 
-A checkpoint is one file: a magic word, the SHA-256 of all that follows, and a `torch.save` archive
-of tensors and JSON types. It is written beside its place, flushed to the disk, read back and
-verified; then the old one becomes ``last.prev.pt`` and the new one takes its name, so that
+A checkpoint is a magic word, the SHA-256 of all that follows, and a `torch.save` archive of tensors
+and JSON types. `durable.py` puts it in its place, and the old one becomes ``last.prev.pt``, so that
 ``last.pt`` exists at every instant after the first save. Loading verifies the digest before torch
 sees a byte.
 """
@@ -11,20 +10,35 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
-import pickle
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 
-from fusetrain.errors import ResourceError, RunError
+from fusetrain.durable import link_durably, sync_folder
+from fusetrain.errors import RunError
 
+FORMAT = 1
 MAGIC = b"fusetrain checkpoint 1\n"
+LAST, PREVIOUS, DAMAGED = "last.pt", "last.prev.pt", "last.damaged.pt"
+# What every checkpoint holds; anything more has come later and may be missing.
+PARTS: Mapping[str, type | tuple[type, ...]] = {
+    "state": dict,
+    "context": dict,
+    "model": dict,
+    "average": (dict, NoneType),
+    "optimizer": dict,
+    "scaler": dict,
+    "rng": dict,
+}
+# Fields of the state that every checkpoint holds.
+FIRST_FIELDS = {
+    *("epoch", "batches", "slot", "updates", "skipped_in_a_row", "lr_scale", "loss_sums"),
+    *("seconds", "best_score", "best_epoch", "epochs_without_gain", "stopped_early", "history"),
+}
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 
@@ -47,6 +61,7 @@ class TrainState:
         stopped_early: Whether patience has run out.
         history: Rows of results.csv so far, column to value; None is an empty cell.
         schedule: Counters and decisions of a schedule that follows the run; else empty.
+        quarantine: Samples that are not read any more: {split, sample, path, reason}.
     """
 
     epoch: int = 0
@@ -63,6 +78,7 @@ class TrainState:
     stopped_early: bool = False
     history: list[dict[str, float | int | None]] = field(default_factory=list)
     schedule: dict[str, Any] = field(default_factory=dict)
+    quarantine: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON types."""
@@ -70,28 +86,57 @@ class TrainState:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> TrainState:
-        """Return the state that `to_json` wrote.
+        """Return the state that `to_json` wrote; a field of a later version starts as in a new run.
 
         Raises:
-            RunError: The keys are those of another version.
+            RunError: A number is missing that every version has, unknown, or of another kind.
         """
-        values = {"schedule": {}, **values}  # the first checkpoints had none
-        known = set(cls.__dataclass_fields__)
-        if known != set(values):
-            missing, extra = sorted(known - set(values)), sorted(set(values) - known)
+        fresh = cls().to_json()
+        missing = sorted(FIRST_FIELDS - set(values))
+        extra = sorted(set(values) - set(fresh))
+        other = sorted(
+            key for key in set(values) & set(fresh) if not _is_like(values[key], fresh[key])
+        )
+        if missing or extra or other:
             raise RunError(
-                f"the checkpoint's state is of another version (missing {missing}, extra {extra})"
+                "the checkpoint's state is of another version "
+                f"(missing {missing}, extra {extra}, of another kind {other})"
             )
         return cls(**values)
 
 
+def _is_like(value: object, fresh: object) -> bool:
+    """Return whether a value is of the kind of a fresh one."""
+    if type(fresh) is float:
+        return type(value) in (int, float)
+    return type(value) is type(fresh)
+
+
+def packed(content: dict[str, Any]) -> list[bytes]:
+    """Return the parts of a checkpoint file that holds tensors and JSON types, nothing else."""
+    _require_plain(content)
+    payload = _Payload()
+    torch.save(content, cast(IO[bytes], payload))
+    return [MAGIC, payload.digest.digest(), *payload.parts]
+
+
+class _Payload(io.RawIOBase):
+    """Keeps what `torch.save` writes, and its digest; nothing is copied twice."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+        self.digest = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        part = bytes(data)
+        self.parts.append(part)
+        self.digest.update(part)
+        return len(part)
+
+
 def pack(content: dict[str, Any]) -> bytes:
     """Return the bytes of a checkpoint file that holds tensors and JSON types, nothing else."""
-    _require_plain(content)
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    payload = buffer.getbuffer()
-    return MAGIC + hashlib.sha256(payload).digest() + payload
+    return b"".join(packed(content))
 
 
 def unpack(data: bytes, name: str) -> dict[str, Any]:
@@ -108,9 +153,28 @@ def unpack(data: bytes, name: str) -> dict[str, Any]:
         content: dict[str, Any] = torch.load(
             io.BytesIO(payload), map_location="cpu", weights_only=True
         )
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except Exception as error:  # whatever torch meets in bytes that somebody else has written
         raise RunError(f"{name}: refused, it holds more than tensors and plain values") from error
     return content
+
+
+def require_known(content: Mapping[str, Any], name: str) -> None:
+    """Check that this version can read a checkpoint, before anything of it is used.
+
+    Raises:
+        RunError: It is of another format, or a part of it is missing or not what it has to be.
+    """
+    if not isinstance(content, dict) or type(content.get("format")) is not int:
+        raise RunError(f"{name}: not the checkpoint of a training")
+    if content["format"] != FORMAT:
+        newer = content["format"] > FORMAT
+        raise RunError(
+            f"{name}: checkpoint format {content['format']} is not known here, only {FORMAT}",
+            remedy="use the newer fusetrain that wrote it" if newer else "start a new run",
+        )
+    wrong = [key for key, kind in PARTS.items() if not isinstance(content.get(key), kind)]
+    if wrong:
+        raise RunError(f"{name}: parts are missing or of another kind: {', '.join(wrong)}")
 
 
 def _require_plain(value: object) -> None:
@@ -137,57 +201,9 @@ def _damage(data: bytes) -> str | None:
     return None
 
 
-def write_durably(path: Path, data: bytes, *, previous: Path | None = None) -> None:
-    """Put ``data`` at ``path`` so that a crash leaves the old file or the new one, never a part.
-
-    Args:
-        path: Where the file goes.
-        data: What it holds.
-        previous: Name under which the old file is kept.
-
-    Raises:
-        ResourceError: The disk is full or refuses; the old file is untouched.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if temporary.read_bytes() != data:
-            raise OSError("what was read back is not what was written")
-        if previous is not None and path.exists():
-            _link(path, previous)
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ResourceError(
-            f"{path} cannot be written ({len(data)} bytes): {error}",
-            remedy="free disk space, then `fusetrain resume` the run; the last saved state is kept",
-        ) from error
-
-
-def _link(path: Path, previous: Path) -> None:
-    """Give the file at ``path`` the second name ``previous``, in one step."""
-    temporary = previous.with_name(f".{previous.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(path, temporary)
-    except OSError:  # the file system has no hard links
-        temporary.write_bytes(path.read_bytes())
-    temporary.replace(previous)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make renames in ``folder`` durable, where the system offers it."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def has_checkpoint(weights: Path) -> bool:
+    """Return whether a run has saved anything yet, sound or not."""
+    return any((weights / name).exists() for name in (LAST, PREVIOUS))
 
 
 def read_newest(weights: Path) -> tuple[dict[str, Any], Path, str]:
@@ -200,7 +216,7 @@ def read_newest(weights: Path) -> tuple[dict[str, Any], Path, str]:
         RunError: No sound checkpoint is left; every reason is listed.
     """
     reasons: list[str] = []
-    for path in (weights / "last.pt", weights / "last.prev.pt"):
+    for path in (weights / LAST, weights / PREVIOUS):
         try:
             return unpack(path.read_bytes(), str(path)), path, "; ".join(reasons)
         except FileNotFoundError:
@@ -215,27 +231,13 @@ def read_newest(weights: Path) -> tuple[dict[str, Any], Path, str]:
     )
 
 
-class Writer:
-    """Writes files in the background, one job at a time, in order."""
+def set_aside_damaged(weights: Path) -> None:
+    """Let the previous checkpoint be the last one, so that the next save cannot push it out.
 
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
-        self._job: Future[None] | None = None
-
-    def submit(self, job: Callable[[], None]) -> None:
-        """Wait for the job before, raise what it raised, then start this one."""
-        self.wait()
-        self._job = self._pool.submit(job)
-
-    def wait(self) -> None:
-        """Wait until everything submitted is on the disk; raise what went wrong."""
-        job, self._job = self._job, None
-        if job is not None:
-            job.result()
-
-    def close(self) -> None:
-        """Wait, then end the thread."""
-        try:
-            self.wait()
-        finally:
-            self._pool.shutdown()
+    What stood there keeps existing as ``last.damaged.pt``.
+    """
+    last = weights / LAST
+    if last.exists():
+        last.replace(weights / DAMAGED)
+    link_durably(weights / PREVIOUS, last)
+    sync_folder(weights)

@@ -19,6 +19,7 @@ from fusetrain.detector.decode import detections, to_original
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.stages import Inputs
 from fusetrain.engine.step import images
+from fusetrain.failpoints import failpoint
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.metrics import DetectionMetrics, GroundTruth, ScoredBoxes, evaluate
 from fusetrain.sample import Batch, Detections
@@ -112,6 +113,7 @@ def validate(
     )
     for sample_id, pair in found:
         collected.add_detections(sample_id, pair)
+        failpoint("validation:pair")
         if interrupted():
             raise StoppedWhileValidating
     scored, truth, losses = collected.joined()

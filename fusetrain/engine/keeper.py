@@ -1,26 +1,36 @@
 """Keeps a run: gathers its state, writes it in the background, and restores it.
 
 `checkpoint.py` knows how bytes become a file that cannot be lost; this file knows what belongs into
-it. The tensors are copied before the call returns, so that training goes on while they are written.
+it. The tensors are copied before the call returns; serialising, hashing and writing are left to the
+background, so that a step waits for a copy in memory at most.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from safetensors.torch import save as safetensors_bytes
-from torch import nn
+from torch import Tensor, nn
 
 from fusetrain import distributed
-from fusetrain.engine.checkpoint import TrainState, Writer, pack, write_durably
+from fusetrain.durable import write_durably
+from fusetrain.engine.background import Writer
+from fusetrain.engine.checkpoint import (
+    FORMAT,
+    LAST,
+    PREVIOUS,
+    TrainState,
+    packed,
+    require_known,
+)
 from fusetrain.engine.step import StepRunner
-from fusetrain.errors import RunError
-from fusetrain.results.run_dir import RunDir, csv_text
+from fusetrain.errors import Problem, RunError
+from fusetrain.results.run_dir import RunDir
 
-FORMAT = 1
+MAX_TOLD_TENSORS = 5
 SAVED_OPTIONS = ("params", "lr", "momentum", "betas")
 
 
@@ -55,16 +65,17 @@ class RunKeeper:
         """Copy everything now and write it in the background (on the main rank)."""
         if not distributed.is_main():
             return
-        last = pack(self._content(state))
-        best = self._best_bytes() if new_best else None
-        table = csv_text(state.history, len(self.runner.optimizer.param_groups)).encode()
+        self._writer.wait()  # before the copy, so that there is never a third one in memory
+        content = snapshot(self._content(state))
+        best = self._best_tensors() if new_best else None
+        num_groups = len(self.runner.optimizer.param_groups)
         weights = self.run.weights
 
         def write() -> None:
             if best is not None:
-                write_durably(weights / "best.safetensors", best)
-            write_durably(weights / "last.pt", last, previous=weights / "last.prev.pt")
-            write_durably(self.run.csv, table)
+                write_durably(weights / "best.safetensors", self._best_bytes(best))
+            write_durably(weights / LAST, packed(content), previous=weights / PREVIOUS)
+            self.run.write_csv(content["state"]["history"], num_groups)
 
         self._writer.submit(write)
 
@@ -92,16 +103,32 @@ class RunKeeper:
             "optimizer": self.runner.optimizer.state_dict(),
             "scaler": self.runner.scaler.state_dict(),
             "rng": _random_state(),
+            "pending_skip": self.runner.pending_skip,
         }
 
-    def _best_bytes(self) -> bytes:
+    def _best_tensors(self) -> dict[str, Tensor]:
+        """Return copies of the weights that are kept for inference, as safetensors wants them."""
         average = self.runner.average
         model = average.model if average is not None else self.detector
-        tensors = {
-            name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
+        return {
+            name: value.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+            for name, value in model.state_dict().items()
         }
+
+    def _best_bytes(self, tensors: dict[str, Tensor]) -> bytes:
         metadata = {name: json.dumps(value) for name, value in self.description.items()}
         return bytes(safetensors_bytes(tensors, metadata))
+
+
+def snapshot(value: Any) -> Any:
+    """Return a copy in main memory that no later step changes; tensors keep their strides."""
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: snapshot(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(snapshot, value))
+    return value
 
 
 def restore(content: Mapping[str, Any], detector: nn.Module, runner: StepRunner) -> TrainState:
@@ -110,27 +137,47 @@ def restore(content: Mapping[str, Any], detector: nn.Module, runner: StepRunner)
     Raises:
         RunError: The checkpoint is of another version, model or set of parameter groups.
     """
-    if content.get("format") != FORMAT:
-        raise RunError(f"checkpoint format {content.get('format')!r} is not known here")
-    _refuse_other_model(content["model"], detector.state_dict())
-    detector.load_state_dict(content["model"])
-    if runner.average is not None and content["average"] is not None:
-        runner.average.model.load_state_dict(content["average"])
-    _restore_optimizer(content["optimizer"], runner.optimizer)
-    if runner.scaler.is_enabled() and content["scaler"]:
-        runner.scaler.load_state_dict(content["scaler"])
-    _restore_random_state(content["rng"])
-    return TrainState.from_json(content["state"])
+    require_known(content, "the checkpoint")
+    state = TrainState.from_json(content["state"])
+    _refuse_other_tensors(content["model"], detector.state_dict())
+    average = runner.average
+    if average is not None and content["average"] is not None:
+        _refuse_other_tensors(content["average"], average.model.state_dict())
+    try:
+        detector.load_state_dict(content["model"])
+        if average is not None and content["average"] is not None:
+            average.model.load_state_dict(content["average"])
+        _restore_optimizer(content["optimizer"], runner.optimizer)
+        if runner.scaler.is_enabled() and content["scaler"]:
+            runner.scaler.load_state_dict(content["scaler"])
+        runner.pending_skip = bool(content.get("pending_skip", False))
+        _restore_random_state(content["rng"])
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise RunError(f"the checkpoint does not fit this run: {error!r}") from error
+    return state
 
 
-def _refuse_other_model(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    wrong = [name for name in own if name not in saved]
-    wrong += [name for name in saved if name not in own]
-    wrong += [name for name in own if name in saved and own[name].shape != saved[name].shape]
+def _refuse_other_tensors(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """Raise with what differs if the tensors of a checkpoint are not those of the run's model."""
+    shapes = [
+        {name: tuple(getattr(value, "shape", ())) for name, value in tensors.items()}
+        for tensors in (saved, own)
+    ]
+    names = dict.fromkeys((*own, *saved))
+    wrong = [name for name in names if shapes[0].get(name) != shapes[1].get(name)]
     if wrong:
+        told = [
+            Problem(f"{name}: {_shape(shapes[0], name)} saved, {_shape(shapes[1], name)} here")
+            for name in wrong[:MAX_TOLD_TENSORS]
+        ]
         raise RunError(
-            f"the checkpoint is of another model: {len(wrong)} tensors differ (first: {wrong[0]})"
+            f"the checkpoint is of another model: {len(wrong)} tensors differ (first: {wrong[0]})",
+            problems=told,
         )
+
+
+def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
+    return str(shapes[name]) if name in shapes else "none"
 
 
 def _restore_optimizer(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
@@ -144,9 +191,24 @@ def _restore_optimizer(saved: dict[str, Any], optimizer: torch.optim.Optimizer) 
             )
     if len(own) != len(saved["param_groups"]):
         raise RunError("the checkpoint has another number of parameter groups")
+    _refuse_other_moments(saved["state"], own)
     optimizer.load_state_dict(saved)
     for group, mine in zip(optimizer.param_groups, own, strict=True):
         group.update({key: value for key, value in mine.items() if key not in SAVED_OPTIONS})
+
+
+def _refuse_other_moments(
+    saved: Mapping[int, Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raise if the optimizer's tensors have not the shapes of their parameters."""
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    for number, values in saved.items():
+        for name, value in values.items():
+            if value.dim() and value.shape != parameters[number].shape:
+                raise RunError(
+                    f"{name} of parameter {number} of the optimizer has the shape "
+                    f"{tuple(value.shape)}, the parameter {tuple(parameters[number].shape)}"
+                )
 
 
 def _random_state() -> dict[str, Any]:

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import sys
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import PIL
 import torch
 from torch.utils import deterministic
 
@@ -142,6 +145,19 @@ def describe(machine: Machine) -> str:
         f"{name} ({machine.device}), {precision}, {layout}, {machine.threads} threads, "
         f"{machine.workers} loader processes{exact}"
     )
+
+
+def surroundings(machine: Machine) -> dict[str, str | int]:
+    """Return what the bits of a training depend on beside its settings and data."""
+    return {
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+        "python": platform.python_version(),
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": machine.threads,
+        "device": machine.device.type,
+    }
 
 
 def _device(name: str) -> torch.device:

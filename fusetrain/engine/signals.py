@@ -22,15 +22,25 @@ SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides it
 
 
 class StopFlag:
-    """The signal that asked for a stop, or none yet."""
+    """The signal that asked for a stop, or none yet.
+
+    Attributes:
+        signal_number: The last one that came; 0 for none.
+        received: All that came.
+    """
 
     def __init__(self) -> None:
         self.signal_number = 0
+        self.received: set[int] = set()
         self._interrupts = 0
 
     def name(self) -> str:
         """Return the name of the signal, for messages."""
         return signal.Signals(self.signal_number).name if self.signal_number else "a signal"
+
+    def has_received(self, name: str) -> bool:
+        """Return whether a signal came at any time; never one that this system does not have."""
+        return getattr(signal, name, None) in self.received
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Note the signal (a handler for `signal.signal`)."""
@@ -42,6 +52,7 @@ class StopFlag:
             again = "; ^C again ends it at once" if number == signal.SIGINT else ""
             _tell(f"\n{signal.Signals(number).name}: stopping after this step{again}\n")
         self.signal_number = number
+        self.received.add(number)
 
 
 def _tell(text: str) -> None:

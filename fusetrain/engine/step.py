@@ -105,6 +105,16 @@ class StepRunner:
         pending, self._pending = self._pending, None
         return 0 if pending is None else int(pending.item() > 0)
 
+    @property
+    def pending_skip(self) -> bool:
+        """Whether the last step of a GPU run was skipped and is not yet counted; waits for it."""
+        return self._pending is not None and bool(self._pending.item() > 0)
+
+    @pending_skip.setter
+    def pending_skip(self, was_skipped: bool) -> None:
+        device = self.machine.device
+        self._pending = torch.ones((), device=device) if was_skipped else None
+
     def _backward(self, batch: Batch, *, share: float) -> Tensor:
         pairs = len(batch)
         batch = (batch if pairs else batch.blank()).to(self.machine.device)

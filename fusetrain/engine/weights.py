@@ -21,7 +21,7 @@ from torch import Tensor
 from fusetrain.data.image import ThermalWindow
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.detector.kinds import DetectorSpec, build_detector
-from fusetrain.engine.checkpoint import MAGIC, unpack
+from fusetrain.engine.checkpoint import MAGIC, require_known, unpack
 from fusetrain.errors import ConfigError, RunError
 from fusetrain.results.run_dir import followed
 
@@ -202,7 +202,8 @@ def _read(file: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
     try:
         if _is_checkpoint(file):
             content = unpack(file.read_bytes(), str(file))
-            info = WeightsInfo.from_json(content["context"]["weights"])
+            require_known(content, str(file))
+            info = WeightsInfo.from_json(content["context"].get("weights", {}))
             return content["average"] or content["model"], info
         with safe_open(file, framework="pt") as opened:
             metadata = {name: json.loads(text) for name, text in (opened.metadata() or {}).items()}

@@ -1,4 +1,4 @@
-"""The folder of a run: its name, its lock, `results.csv`, `events.jsonl`, the `latest` pointer.
+"""The folder of a run: its name, `results.csv`, `events.jsonl`, the `latest` pointer.
 
 Numbers come in and files go out; what the numbers mean is decided elsewhere. `results.csv` is
 always rewritten whole from the history that a checkpoint holds, so that the two cannot disagree.
@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fusetrain.durable import write_durably
 from fusetrain.errors import ResourceError, RunError
+from fusetrain.results.run_lock import hold
 
 CSV_COLUMNS = (
     "epoch",
@@ -124,12 +125,11 @@ class RunDir:
 
     def write_config(self, text: str) -> None:
         """Write config.yaml in one step."""
-        temporary = self.path / ".config.yaml.tmp"
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.config)
+        write_durably(self.config, text.encode())
+
+    def write_csv(self, history: Sequence[Row], num_groups: int) -> None:
+        """Write results.csv in one step."""
+        write_durably(self.csv, csv_text(history, num_groups).encode())
 
     def event(self, kind: str, **values: Any) -> None:
         """Append one line to events.jsonl: seconds since 1970, the kind and its JSON values."""
@@ -137,19 +137,35 @@ class RunDir:
         with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """Return the lines of one kind in events.jsonl, oldest first, but for damaged ones."""
+        found = []
+        try:
+            text = (self.path / "events.jsonl").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return []
+        for line in text.splitlines():
+            with contextlib.suppress(ValueError):
+                values = json.loads(line)
+                if isinstance(values, dict) and values.get("event") == kind:
+                    found.append(values)
+        return found
+
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the run for this process; the lock of a process that is gone does not count.
 
+        What a killed process left half written is removed.
+
         Raises:
             RunError: Another living process holds it.
+            ResourceError: The folder cannot be written.
         """
-        path = self.path / ".lock"
-        _take_lock(path)
-        try:
+        with hold(self.path / ".lock"):
+            for folder in (self.path, self.weights):
+                for left_over in folder.glob(".*.tmp"):
+                    left_over.unlink(missing_ok=True)
             yield
-        finally:
-            path.unlink(missing_ok=True)
 
 
 def followed(path: Path) -> Path:
@@ -184,46 +200,3 @@ def _point_latest(pointer: Path, run: Path) -> None:
     except OSError:
         temporary.unlink()
         raise
-
-
-def _take_lock(path: Path) -> None:
-    mine = f"{socket.gethostname()} {os.getpid()}\n"
-    for _ in range(2):
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        except FileExistsError:
-            _refuse_living_holder(path)
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise ResourceError(f"{path.parent} cannot be written: {error}") from error
-        else:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(mine)
-            return
-    raise RunError(f"{path.parent} was taken by another process just now")
-
-
-def _refuse_living_holder(path: Path) -> None:
-    """Raise if the lock's process is alive on this host, or on another host, where none can see."""
-    try:
-        host, _, pid = path.read_text(encoding="utf-8").strip().rpartition(" ")
-    except FileNotFoundError:
-        return
-    if host == socket.gethostname() and not (pid.isdigit() and _is_alive(int(pid))):
-        return
-    raise RunError(
-        f"{path.parent} is in use by process {pid} on {host}",
-        remedy=f"stop that process; if it is gone, delete {path}",
-    )
-
-
-def _is_alive(pid: int) -> bool:
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

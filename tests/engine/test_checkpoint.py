@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from fusetrain.durable import write_durably
+from fusetrain.engine.background import Writer
 from fusetrain.engine.checkpoint import (
     MAGIC,
     TrainState,
-    Writer,
     pack,
     read_newest,
     unpack,
-    write_durably,
 )
 from fusetrain.errors import ResourceError, RunError
 

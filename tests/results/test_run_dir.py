@@ -66,7 +66,7 @@ def test_lock_is_refused_while_its_process_lives_and_taken_over_afterwards(tmp_p
         pass
     holder.communicate(b"\n")
     with run.lock():
-        assert lock.read_text().split() == [socket.gethostname(), str(os.getpid())]
+        assert lock.read_text().split()[:2] == [socket.gethostname(), str(os.getpid())]
         assert lock.stat().st_mode & 0o111 == 0
     assert not lock.exists()
 
@@ -84,7 +84,7 @@ def test_lock_of_another_host_counts_and_says_how_to_end_it(tmp_path: Path) -> N
 def test_lock_without_a_process_on_this_host(tmp_path: Path, content: str) -> None:
     run = RunDir.create(tmp_path, "exp")
     (run.path / ".lock").write_text(content)
-    if content.startswith(socket.gethostname()):
+    if not content:  # its process ended before it could write a word
         with run.lock():
             pass
     else:

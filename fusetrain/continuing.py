@@ -1,0 +1,187 @@
+"""With which settings and which data a saved run goes on, and what is said of what changed.
+
+A longer run is planned anew from where it stands, epochs of another length start anew. Where the
+run was saved and how it goes on is the business of `resuming.py`.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from fusetrain import build
+from fusetrain.build import TrainingData
+from fusetrain.config.schema import Config, PlanChange
+from fusetrain.engine.checkpoint import TrainState
+from fusetrain.engine.weights import WeightsInfo
+from fusetrain.errors import ConfigError, DataError, RunError
+from fusetrain.overrides import accepted_changes
+from fusetrain.results.run_dir import RunDir
+from fusetrain.rules import require_data
+from fusetrain.schedule.following import Decision, rescaled
+from fusetrain.schedule.planning import replanned
+from fusetrain.session import fingerprint
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What a user has confirmed."""
+
+    data_change: bool
+    change: bool
+
+
+def going_on(
+    content: Mapping[str, Any],
+    file: Path,
+    run: RunDir,
+    wanted: Config,
+    state: TrainState,
+    *,
+    accepted: Accepted,
+    note: Note,
+) -> tuple[Config, TrainingData]:
+    """Return the settings and the data to go on with; ``state`` follows epochs of a new length.
+
+    Raises:
+        ConfigError: A key that must stay was changed.
+        DataError: The data set is missing, or not the one of the start.
+    """
+    context = content["context"]
+    trained = _config_of(context, file)
+    for change in accepted_changes(trained, wanted, is_change_accepted=accepted.change):
+        note(change)
+    config = _continued(wanted, trained, state=state)
+    data = _same_data(config, context, run=run, is_change_accepted=accepted.data_change)
+    old_slot = state.slot
+    steps, old_steps = _steps_per_epoch(config, data), context["steps_per_epoch"]
+    if steps != old_steps or _group_of(config) != _group_of(trained):
+        state.batches, state.slot, state.loss_sums = 0, state.epoch * steps, [0.0] * 4
+        state.schedule = rescaled(state.schedule, steps / old_steps, slot=state.slot)
+        config = _rescaled(config, steps / old_steps)
+        note(
+            f"steps an epoch: {steps} now, {old_steps} before; epoch {state.epoch + 1} of the "
+            "run starts anew"
+        )
+    if (config.train.epochs, steps) != (trained.train.epochs, old_steps):
+        note(_plan_change((trained, old_steps, old_slot), (config, steps, state.slot), state))
+    return config, data
+
+
+def _config_of(context: Mapping[str, Any], file: Path) -> Config:
+    """Return the settings that a checkpoint was trained with."""
+    try:
+        return Config.model_validate(context["config"])
+    except ValidationError as error:
+        raise RunError(f"{file}: its settings are of another version: {error}") from error
+
+
+def _group_of(config: Config) -> tuple[int, int]:
+    return build.batch_size(config), config.train.accumulate
+
+
+def _plan_change(
+    old: tuple[Config, int, int], new: tuple[Config, int, int], state: TrainState
+) -> str:
+    """Return in words how the plan of a run changes: epochs, steps, rates now and at the end.
+
+    Args:
+        old: Settings, steps of an epoch and the next step, as they were.
+        new: As they are from now on.
+        state: Where the run stands.
+    """
+    decisions = [Decision.from_json(values) for values in state.schedule.get("decisions", ())]
+    lengths, now, ends = [], [], []
+    for config, steps, slot in (old, new):
+        plan = build.plan_from_config(config, steps_per_epoch=steps)
+        plan = plan.decided([decision for decision in decisions if decision is not None])
+        last = plan.total_steps - 1
+        lengths.append(f"{plan.epochs} epochs ({plan.total_steps} steps)")
+        now.append(f"{plan.row(min(slot, last))[0]:.3g}")
+        ends.append(f"{plan.row(last)[0]:.3g}")
+    return (
+        f"plan: {' -> '.join(lengths)}; lr0 at step {new[2] + 1}: {' -> '.join(now)}, "
+        f"at the end: {' -> '.join(ends)}"
+    )
+
+
+def _continued(wanted: Config, trained: Config, *, state: TrainState) -> Config:
+    """Return the config to go on with; a new number of epochs is planned from the saved step on.
+
+    An early stop does not hold for a longer run, which gets its patience anew.
+
+    Raises:
+        ConfigError: A setting that must stay was changed, or fewer epochs are asked for than done.
+    """
+    epochs, plans = wanted.train.epochs, trained.schedule.plans
+    begun = state.epoch + (1 if state.batches else 0)
+    if epochs < begun:
+        raise ConfigError(
+            f"train.epochs is {epochs}, but epoch {begun} has begun",
+            expected=f"at least {begun}",
+        )
+    if epochs != trained.train.epochs:
+        plans = replanned(
+            plans, from_step=state.slot, old_epochs=trained.train.epochs, new_epochs=epochs
+        )
+    if epochs > trained.train.epochs and state.stopped_early:
+        state.stopped_early = False
+        state.epochs_without_gain = 0
+    return _with_plans(wanted, plans)
+
+
+def _same_data(
+    config: Config, context: Mapping[str, Any], *, run: RunDir, is_change_accepted: bool
+) -> TrainingData:
+    """Open the data set, with the thermal window of the start.
+
+    Raises:
+        DataError: It is missing, or changed and that is not accepted.
+    """
+    if not require_data(config).exists():
+        raise DataError(
+            "the data set of the run is not there",
+            where=str(config.data),
+            remedy=f"fusetrain resume {shlex.quote(str(run.path))} --set data=DATA, if it moved",
+        )
+    start = WeightsInfo.from_json(context["weights"])
+    data = build.open_data(config, window=start.window)
+    if data.train.class_names != start.class_names:
+        raise DataError(
+            f"the data set has the classes {', '.join(data.train.class_names)} now",
+            where=str(data.spec.path),
+            expected=f"those of the start: {', '.join(start.class_names)}",
+        )
+    if context["data"] != fingerprint(data) and not is_change_accepted:
+        command = f"fusetrain resume {shlex.quote(str(run.path))} --accept-data-change"
+        raise DataError(
+            "the data set is not the one that the run was started with",
+            where=str(data.spec.path),
+            remedy=f"`{command}` goes on with what is there now",
+        )
+    return data
+
+
+def _steps_per_epoch(config: Config, data: TrainingData) -> int:
+    return -(-build.batches_per_epoch(config, len(data.train)) // config.train.accumulate)
+
+
+def _rescaled(config: Config, factor: float) -> Config:
+    """Return the config with its plans moved to steps of epochs that are ``factor`` as long."""
+    plans = [
+        PlanChange(from_step=round(plan.from_step * factor), epochs=plan.epochs)
+        for plan in config.schedule.plans
+    ]
+    return _with_plans(config, plans)
+
+
+def _with_plans(config: Config, plans: list[PlanChange]) -> Config:
+    schedule = config.schedule.model_copy(update={"plans": plans})
+    return config.model_copy(update={"schedule": schedule})

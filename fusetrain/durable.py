@@ -1,0 +1,111 @@
+"""Files that are replaced so that no instant of a crash leaves less than the old or the new one.
+
+A file is written beside its place, flushed to the disk, read back and compared; only then it takes
+the name. What is written is the business of the callers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusetrain.errors import ResourceError
+from fusetrain.failpoints import failpoint
+
+Parts = Sequence[bytes | memoryview]
+READ_BYTES = 1 << 20
+
+
+def write_durably(path: Path, data: bytes | Parts, *, previous: Path | None = None) -> None:
+    """Put ``data`` at ``path`` so that a crash leaves the old file or the new one, never a part.
+
+    Args:
+        path: Where the file goes.
+        data: What it holds, whole or part behind part.
+        previous: Name under which the old file is kept.
+
+    Raises:
+        ResourceError: The disk is full or refuses; the old file is untouched.
+    """
+    parts = [data] if isinstance(data, bytes) else data
+    temporary = temporary_of(path)
+    try:
+        _write(temporary, parts, name=path.name)
+        if _digest_of_file(temporary) != _digest(parts):
+            raise OSError("what was read back is not what was written")
+        failpoint(f"{path.name}:verified")
+        if previous is not None and path.exists():
+            link_durably(path, previous)
+        temporary.replace(path)
+        failpoint(f"{path.name}:renamed")
+        sync_folder(path.parent)
+        failpoint(f"{path.name}:durable")
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        needed = sum(len(part) for part in parts)
+        raise ResourceError(
+            f"{path} cannot be written ({needed} bytes): {error}",
+            remedy="free disk space, then `fusetrain resume` the run; the last saved state is kept",
+        ) from error
+
+
+def temporary_of(path: Path) -> Path:
+    """Return the name under which a file is written before it takes its place."""
+    return path.with_name(f".{path.name}.tmp")
+
+
+def link_durably(path: Path, other: Path) -> None:
+    """Give the file at ``path`` the second name ``other``, in one step."""
+    temporary = temporary_of(other)
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(path, temporary)
+    except OSError:  # the file system has no hard links
+        temporary.write_bytes(path.read_bytes())
+    failpoint(f"{other.name}:linked")
+    temporary.replace(other)
+    failpoint(f"{other.name}:renamed")
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` durable, where the system offers it."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, parts: Parts, *, name: str) -> None:
+    failpoint(f"{name}:begun")
+    with path.open("wb") as file:
+        failpoint(f"{name}:opened")
+        for number, part in enumerate(parts):
+            if 2 * number >= len(parts):
+                failpoint(f"{name}:half-written")
+            file.write(part)
+        failpoint(f"{name}:written")
+        file.flush()
+        failpoint(f"{name}:flushed")
+        os.fsync(file.fileno())
+        failpoint(f"{name}:synced")
+
+
+def _digest(parts: Parts) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
+
+
+def _digest_of_file(path: Path) -> bytes:
+    """Return the SHA-256 of a file as it is read back, some of it at a time."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while part := file.read(READ_BYTES):
+            digest.update(part)
+    return digest.digest()
