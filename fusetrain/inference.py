@@ -1,265 +1,86 @@
-"""Validate and predict with trained weights, outside of a training run.
+"""Detectors loaded for use outside of a training run, and what using them has in common.
 
-The thermal window and the image size come from the weights, so that images are read here as they
-were read in training. Printing is left to the command line.
+`judging.py` measures them on data sets, `predicting.py` lets them detect on images, `api.py` on
+arrays. The thermal window and the image size come from the weights, so that images are read as they
+were read in training.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusetrain.config.load import load_config
-from fusetrain.data.dataset import ValDataset
-from fusetrain.data.image import read_ir, read_rgb
-from fusetrain.data.index import DatasetIndex, scan_split
-from fusetrain.data.loader import val_batches
-from fusetrain.data.spec import load_spec
 from fusetrain.detector.detector import FusionDetector
-from fusetrain.engine.infer import Validation, detect, validate
 from fusetrain.engine.machine import Machine, default_machine
-from fusetrain.engine.weights import WeightsInfo, load_detector, weights_file
-from fusetrain.errors import DataError, ResourceError, RunError, UsageError
-from fusetrain.given_pairs import Pair, aspect_note, find_pairs, index_of, output_names
-from fusetrain.loss.detection import DetectionLoss
-from fusetrain.results.pictures import DrawnBox, side_by_side
-from fusetrain.sample import Batch, Detections
+from fusetrain.engine.weights import WeightsInfo, load_detector
+from fusetrain.errors import Problem, RunError
+from fusetrain.sample import Batch
 
 BATCH = 16
-RESULTS = "predictions.json"
+CONFIDENCE = 0.25
+OVERLAP = 0.7
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What was found on one pair.
+class Loaded:
+    """A detector that is ready for use.
 
     Attributes:
-        rgb_path: The visible image.
-        ir_path: The infrared image.
-        found: Detections in pixels of the visible image.
-        picture: The picture of it, where one was written.
+        machine: Where and how it runs.
+        detector: On its device, in evaluation mode.
+        info: Its description.
     """
 
-    rgb_path: Path
-    ir_path: Path
-    found: Detections
-    picture: Path | None
+    machine: Machine
+    detector: FusionDetector
+    info: WeightsInfo
 
 
-def validate_weights(
-    path: Path,
-    *,
-    data: Path | None,
-    split: str,
-    progress: Progress = lambda done, total: None,
-) -> tuple[Validation, WeightsInfo, DatasetIndex]:
-    """Judge weights on a split.
-
-    Args:
-        path: Run folder or weights file.
-        data: Data YAML or folder; None takes that of the run.
-        split: Name of the split.
-        progress: Called with the number of pairs done and of all pairs.
-
-    Raises:
-        RunError: The weights cannot be used, or no data set is known.
-        DataError: The data set or split is missing, or of other classes.
-    """
-    machine, detector, info = _loaded(path)
-    spec = load_spec(data or _data_of_run(path))
-    index = scan_split(spec, split).index
-    if not len(index):
-        raise DataError(f"the {split} split has no pair", where=str(spec.path))
-    if index.class_names != info.class_names:
-        raise DataError(
-            f"the data set has the classes {', '.join(index.class_names)}",
-            where=str(spec.path),
-            expected=f"those of the weights: {', '.join(info.class_names)}",
-        )
-    dataset = ValDataset(index, imgsz=info.imgsz, window=info.window)
-    result = validate(
-        detector,
-        _counted(val_batches(dataset, batch=BATCH), len(index), progress),
-        machine,
-        loss=DetectionLoss(),
-        num_classes=len(info.class_names),
-    )
-    return result, info, index
-
-
-def predict(
-    path: Path,
-    *,
-    rgb: Path,
-    ir: Path,
-    out: Path,
-    confidence: float,
-    overlap: float,
-    write_txt: bool = False,
-    progress: Progress = lambda done, total: None,
-    note: Callable[[str], None] = lambda text: None,
-) -> list[Prediction]:
-    """Detect objects on one pair or on two folders of pairs.
-
-    Writes ``NAME.png`` with both images side by side for each pair, ``predictions.json`` (COCO
-    results with the file name beside the number of the image) and, if asked for, ``NAME.txt`` with
-    lines ``class cx cy w h score``. Nothing is written before all images are read.
-
-    Args:
-        path: Run folder or weights file.
-        rgb: Visible image or folder.
-        ir: Infrared image or folder.
-        out: Folder to write to.
-        confidence: Lowest score that counts.
-        overlap: IoU above which the lower score of a class is dropped.
-        write_txt: Also write the text files.
-        progress: Called with the number of pairs detected on and of all pairs.
-        note: Gets one sentence about images that are left out or stretched.
+def load_weights(path: Path) -> Loaded:
+    """Return the detector of a run folder or weights file, on the best device there is.
 
     Raises:
         RunError: The weights cannot be used.
-        DataError: An image is missing or unreadable, or the folders share no pair.
-        UsageError: ``out`` holds files of these names that were not written here.
-        ResourceError: ``out`` cannot be written.
     """
-    pairs = _told_pairs(rgb, ir, note)
-    names = output_names([rgb_path for rgb_path, _ in pairs])
-    _refuse_inputs(out, pairs)
-    _refuse_foreign(out, names, suffixes=(".png", ".txt") if write_txt else (".png",))
-    machine, detector, info = _loaded(path)
-    dataset = ValDataset(index_of(pairs, info.class_names), imgsz=info.imgsz, window=info.window)
-    found = detect(
-        detector,
-        _counted(val_batches(dataset, batch=BATCH), len(pairs), progress),
-        machine,
-        confidence=confidence,
-        overlap=overlap,
-    )
-    in_order = sorted(found, key=lambda item: item[0])
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        predictions = [
-            _written(out / names[row], *pairs[row], detections, info, txt=write_txt)
-            for row, detections in in_order
+    machine = default_machine()
+    machine.apply()
+    detector, info = load_detector(path)
+    moved = detector.to(machine.device).to(memory_format=machine.memory_format)
+    return Loaded(machine, moved, info)
+
+
+def load_with(first: Loaded, partner: Path | None) -> tuple[Loaded, ...]:
+    """Return a detector, and a second one that it is to be joined with, if any.
+
+    Raises:
+        RunError: The second cannot be used, or has other classes.
+    """
+    if partner is None:
+        return (first,)
+    second = load_weights(partner)
+    ours, theirs = first.info.class_names, second.info.class_names
+    if ours != theirs:
+        missing = [name for name in ours if name not in theirs]
+        extra = [name for name in theirs if name not in ours]
+        told = [
+            *(Problem(f"class {name!r} is missing") for name in missing),
+            *(Problem(f"class {name!r} is not in the first detector") for name in extra),
         ]
-        _write_coco(out / RESULTS, predictions, info)
-    except OSError as error:
-        raise ResourceError(f"{out} cannot be written: {error}", remedy="--out FOLDER") from error
-    return predictions
-
-
-def _told_pairs(rgb: Path, ir: Path, note: Callable[[str], None]) -> tuple[Pair, ...]:
-    """Return the pairs of two files or folders, after saying what is odd about them."""
-    given = find_pairs(rgb, ir)
-    for text in (given.note, aspect_note(given.pairs)):
-        if text:
-            note(text)
-    return given.pairs
-
-
-def _refuse_inputs(out: Path, pairs: Sequence[Pair]) -> None:
-    """Raise if pictures would come to lie among the images that they show.
-
-    Raises:
-        UsageError: They would.
-    """
-    if out.resolve() in {path.parent.resolve() for pair in pairs for path in pair}:
-        raise UsageError(
-            f"--out {out} holds the images themselves", expected="another folder, such as a new one"
+        raise RunError(
+            f"{partner} has other classes" if told else f"{partner} has another order of classes",
+            problems=told or [Problem(f"order: {', '.join(theirs)}")],
+            expected=f"those of the first detector: {', '.join(ours)}",
         )
+    return first, second
 
 
-def _refuse_foreign(out: Path, names: Sequence[str], *, suffixes: Sequence[str]) -> None:
-    """Raise if results would replace files of others, such as the labels of a data set.
-
-    Raises:
-        UsageError: They would.
-    """
-    if (out / RESULTS).exists():
-        return
-    taken = [out / f"{name}{suffix}" for name in names for suffix in suffixes]
-    for path in taken:
-        if path.exists():
-            raise UsageError(
-                f"--out {out} holds {path.name}, which is no result of `predict`",
-                expected="a new folder, or one with earlier results",
-            )
-
-
-def _counted(batches: Iterable[Batch], total: int, progress: Progress) -> Iterator[Batch]:
+def counted(batches: Iterable[Batch], total: int, progress: Progress) -> Iterator[Batch]:
     """Yield the batches, and tell how many pairs are done whenever the next one is asked for."""
     done = 0
     for batch in batches:
         yield batch
         done += len(batch)
         progress(done, total)
-
-
-def _loaded(path: Path) -> tuple[Machine, FusionDetector, WeightsInfo]:
-    """Return how the machine is used, a detector on its device, and its description."""
-    machine = default_machine()
-    machine.apply()
-    detector, info = load_detector(path)
-    moved = detector.to(machine.device).to(memory_format=machine.memory_format)
-    return machine, moved, info
-
-
-def _data_of_run(path: Path) -> Path:
-    """Return the data set that the run of a weights file was trained with."""
-    folder = weights_file(path).parent
-    config = folder.parent / "config.yaml"
-    if folder.name == "weights" and config.is_file():
-        data = load_config(config).data_path
-        if data is not None:
-            return data
-    raise RunError(f"{path} does not say which data set to use", remedy="--data DATA")
-
-
-def _written(
-    target: Path, rgb: Path, ir: Path, found: Detections, info: WeightsInfo, *, txt: bool
-) -> Prediction:
-    """Write the picture, and the text if asked for, of one pair."""
-    image = read_rgb(rgb)
-    boxes = [
-        DrawnBox(box, number, f"{info.class_names[number]} {score:.2f}")
-        for box, score, number in _rows(found)
-    ]
-    picture = target.with_name(target.name + ".png")
-    side_by_side(image, read_ir(ir, info.window), boxes).save(picture)
-    if txt:
-        height, width = image.shape[:2]
-        lines = (
-            f"{number} {(x0 + x1) / 2 / width:.6f} {(y0 + y1) / 2 / height:.6f} "
-            f"{(x1 - x0) / width:.6f} {(y1 - y0) / height:.6f} {score:.6f}\n"
-            for (x0, y0, x1, y1), score, number in _rows(found)
-        )
-        target.with_name(target.name + ".txt").write_text("".join(lines), encoding="utf-8")
-    return Prediction(rgb, ir, found, picture)
-
-
-def _rows(found: Detections) -> Iterator[tuple[tuple[float, float, float, float], float, int]]:
-    for box, score, number in zip(
-        found.boxes_xyxy_px.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True
-    ):
-        yield (box[0], box[1], box[2], box[3]), score, number
-
-
-def _write_coco(path: Path, predictions: Sequence[Prediction], info: WeightsInfo) -> None:
-    """Write COCO results: boxes as left, top, width, height in pixels of the visible image."""
-    results = [
-        {
-            "image_id": image_id,
-            "file_name": str(prediction.rgb_path),
-            "category_id": number,
-            "category_name": info.class_names[number],
-            "bbox": [round(side, 3) for side in (x0, y0, x1 - x0, y1 - y0)],
-            "score": round(score, 6),
-        }
-        for image_id, prediction in enumerate(predictions)
-        for (x0, y0, x1, y1), score, number in _rows(prediction.found)
-    ]
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

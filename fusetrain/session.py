@@ -30,7 +30,7 @@ from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.stages import Stage
 from fusetrain.engine.step import StepRunner
 from fusetrain.engine.trainer import Trainer
-from fusetrain.engine.weights import WeightsInfo, load_detector, load_source
+from fusetrain.engine.weights import TrainedWith, WeightsInfo, load_detector, load_source
 from fusetrain.errors import ConfigError, RunError
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.run_dir import RunDir
@@ -125,7 +125,9 @@ def assemble(
         clip_norm=config.train.clip_norm,
         wrap=lambda model: _replicated(model, config, machine),
     )
-    info = WeightsInfo(spec, data.train.class_names, config.train.imgsz, data.window)
+    info = WeightsInfo(
+        spec, data.train.class_names, config.train.imgsz, data.window, _trained_with(config)
+    )
     return Session(config, data, machine, plan, detector, runner, info, tuple(notes))
 
 
@@ -168,6 +170,19 @@ def loss_of(config: Config) -> DetectionLoss:
         class_gain=config.loss.cls,
         dfl_gain=config.loss.dfl,
         label_smoothing=config.loss.label_smoothing,
+    )
+
+
+def _trained_with(config: Config) -> TrainedWith:
+    """Return what is stored about a training beside its weights."""
+    loss, augment = config.loss, config.augment
+    return TrainedWith(
+        box=loss.box,
+        cls=loss.cls,
+        dfl=loss.dfl,
+        label_smoothing=loss.label_smoothing,
+        drop_rgb=augment.drop_rgb,
+        drop_ir=augment.drop_ir,
     )
 
 

@@ -1,25 +1,14 @@
-"""The commands `val` and `predict`: parse, call `fusetrain.inference`, print."""
+"""The commands `val` and `predict`: parse, call `judging` or `predicting`, print."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from fusetrain.cli.console import (
-    print_json,
-    progress,
-    stderr_console,
-    stdout_console,
-    table,
-    visible,
-)
+from fusetrain.cli.console import print_json, progress, stderr_console, visible
 from fusetrain.errors import UsageError
-
-if TYPE_CHECKING:
-    from fusetrain.engine.infer import Validation
-    from fusetrain.engine.weights import WeightsInfo
 
 
 def val(
@@ -30,26 +19,47 @@ def val(
     ] = None,
     split: Annotated[str, typer.Option("--split", help="Split to measure on.")] = "val",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+    blank: Annotated[
+        str | None,
+        typer.Option("--blank", metavar="rgb|ir", help="Also with this modality grey."),
+    ] = None,
+    shift: Annotated[
+        float | None,
+        typer.Option("--shift", metavar="PX", help="Also with IR moved so far, four ways."),
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", metavar="day,night,size,class", help="Also part by part.")
+    ] = "",
+    partner: Annotated[
+        Path | None,
+        typer.Option("--with", metavar="WEIGHTS", help="Join with a second detector."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Draw curves and confusions here.")
+    ] = None,
 ) -> None:
-    """Measure a trained detector: precision, recall and average precision, class by class.
+    """Measure a trained detector: precision, recall, average precision, miss rate, class by class.
 
-    Example: fusetrain val runs/fuse/exp --split val
+    Example: fusetrain val runs/fuse/exp --blank ir --by day,night
     """
-    from fusetrain.inference import validate_weights
+    from fusetrain.questions import questions_of
+
+    asked = questions_of(blank, shift, by)
+    from fusetrain.cli.val_view import judgement_json, print_judgement
+    from fusetrain.judgement_figures import save_figures
+    from fusetrain.judging import validate_weights
 
     with progress("validating") as advance:
-        result, info, index = validate_weights(weights, data=data, split=split, progress=advance)
+        judgement = validate_weights(
+            weights, data=data, split=split, questions=asked, partner=partner, progress=advance
+        )
+    if out is not None:
+        save_figures(judgement, out)
+    joined = "" if partner is None else str(partner)
     if as_json:
-        print_json(_json(result, info, split=split, num_pairs=len(index)))
-        return
-    columns = ("class", "boxes", "precision", "recall", "mAP50", "mAP50-95")
-    console = stdout_console()
-    console.print(table(columns, _rows(result, info), right=columns[1:]))
-    console.print(
-        f"{split}: {len(index)} pairs; precision and recall at confidence "
-        f"{result.metrics.best_confidence:.3f}, IoU 0.5",
-        markup=False,
-    )
+        print_json(judgement_json(judgement, split=split, partner=joined))
+    else:
+        print_judgement(judgement, split=split, partner=joined)
 
 
 def predict(
@@ -70,7 +80,7 @@ def predict(
     for flag, value in (("--conf", conf), ("--iou", iou)):
         if not 0.0 <= value <= 1.0:
             raise UsageError(f"{flag} {value}", expected="a number from 0 to 1")
-    from fusetrain.inference import predict as predict_pairs
+    from fusetrain.predicting import predict as predict_pairs
 
     notes: list[str] = []
     with progress("predicting") as advance:
@@ -93,55 +103,3 @@ def predict(
         f"pictures and predictions.json: {out}",
     ):
         stderr_console().print(visible(line), markup=False, soft_wrap=True)
-
-
-def _rows(result: Validation, info: WeightsInfo) -> list[tuple[object, ...]]:
-    metrics, per_class = result.metrics, result.metrics.per_class
-    rows: list[tuple[object, ...]] = [
-        (
-            "all",
-            int(per_class.num_truth.sum()),
-            f"{metrics.precision:.3f}",
-            f"{metrics.recall:.3f}",
-            f"{metrics.map50:.3f}",
-            f"{metrics.map50_95:.3f}",
-        )
-    ]
-    for number, name in enumerate(info.class_names):
-        values = (
-            per_class.precision[number],
-            per_class.recall[number],
-            per_class.ap50[number],
-            per_class.ap50_95[number],
-        )
-        absent = per_class.num_truth[number] == 0
-        cells = ("-" if absent else f"{value:.3f}" for value in values)
-        rows.append((name, int(per_class.num_truth[number]), *cells))
-    return rows
-
-
-def _json(result: Validation, info: WeightsInfo, *, split: str, num_pairs: int) -> dict[str, Any]:
-    metrics, per_class = result.metrics, result.metrics.per_class
-    return {
-        "split": split,
-        "pairs": num_pairs,
-        "metrics": {
-            "precision": metrics.precision,
-            "recall": metrics.recall,
-            "mAP50": metrics.map50,
-            "mAP50-95": metrics.map50_95,
-            "confidence": metrics.best_confidence,
-        },
-        "losses": dict(zip(("box", "cls", "dfl"), result.losses, strict=True)),
-        "classes": [
-            {
-                "name": name,
-                "boxes": per_class.num_truth[number],
-                "precision": per_class.precision[number],
-                "recall": per_class.recall[number],
-                "AP50": per_class.ap50[number],
-                "AP50-95": per_class.ap50_95[number],
-            }
-            for number, name in enumerate(info.class_names)
-        ],
-    }

@@ -29,6 +29,27 @@ STATE_DICT_NESTS = ("state_dict", "model_state_dict", "model")
 
 
 @dataclass(frozen=True)
+class TrainedWith:
+    """Settings of the training that matter to those who judge and use its weights.
+
+    Attributes:
+        box: Gain of the CIoU loss.
+        cls: Gain of the classification loss.
+        dfl: Gain of the distribution focal loss.
+        label_smoothing: Share taken from the target scores, in [0, 1).
+        drop_rgb: Share of the training samples without an RGB image, in [0, 1].
+        drop_ir: Share of the training samples without an IR image, in [0, 1].
+    """
+
+    box: float = 7.5
+    cls: float = 0.5
+    dfl: float = 1.5
+    label_smoothing: float = 0.0
+    drop_rgb: float = 0.0
+    drop_ir: float = 0.0
+
+
+@dataclass(frozen=True)
 class WeightsInfo:
     """What belongs to a detector's tensors.
 
@@ -37,21 +58,24 @@ class WeightsInfo:
         class_names: Names of the classes by number.
         imgsz: Long side of the canvas in px that it was trained with.
         window: How raw infrared counts become brightness.
+        training: What it was trained with; None in weights that do not say it.
     """
 
     detector: DetectorSpec
     class_names: tuple[str, ...]
     imgsz: int
     window: ThermalWindow
+    training: TrainedWith | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the description as JSON types."""
-        return {
+        values: dict[str, Any] = {
             "detector": asdict(self.detector),
             "class_names": list(self.class_names),
             "imgsz": self.imgsz,
             "thermal": asdict(self.window),
         }
+        return values if self.training is None else values | {"training": asdict(self.training)}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> WeightsInfo:
@@ -66,6 +90,7 @@ class WeightsInfo:
                 class_names=tuple(map(str, values["class_names"])),
                 imgsz=int(values["imgsz"]),
                 window=ThermalWindow(**values["thermal"]),
+                training=TrainedWith(**values["training"]) if "training" in values else None,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fusetrain.checks.darkness import are_dark
 from fusetrain.checks.flow.measuring import PIXELS, Effort, measure
 from fusetrain.checks.flow.tasks import all_tasks
 from fusetrain.checks.images import ImageFacts, PairFacts
@@ -20,9 +21,6 @@ from fusetrain.checks.infrared import BLANK_SPREAD
 from fusetrain.checks.similarity import NONE, Looks, first_near
 from fusetrain.prepare.plans import SourceSet
 
-# Mean luma in levels below which a visible image is dark. Most night images are; those of a camera
-# that brightens the night are not.
-DARK_BELOW = 55.0
 NOTHING = (bytes(8), bytes(8), bytes(64))
 
 Link = tuple[int, int]
@@ -93,8 +91,7 @@ def measure_likeness(
         np.frombuffer(dhashes, np.uint64),
         np.frombuffer(means, np.uint8).reshape(-1, 64),
     )
-    is_dark = np.array([_is_dark(fact) for fact in facts], np.bool_)
-    return Likeness(looks, is_dark, tuple(_same(facts)))
+    return Likeness(looks, are_dark(facts), tuple(_same(facts)))
 
 
 def _shows(image: ImageFacts | None) -> bool:
@@ -115,12 +112,6 @@ def _same(facts: Sequence[PairFacts]) -> Iterator[Link]:
                 earlier = seen.setdefault(image.picture, row)
                 if earlier != row:
                     yield row, earlier
-
-
-def _is_dark(fact: PairFacts) -> bool:
-    if fact.rgb is None or not fact.rgb.means:
-        return False
-    return float(np.frombuffer(fact.rgb.means, np.uint8).mean()) < DARK_BELOW
 
 
 def _as_links(rows: NDArray[np.int64], partners: NDArray[np.int64]) -> Iterator[Link]:

@@ -18,8 +18,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fusetrain.cli.app import run
-from fusetrain.inference import predict as predict_pairs
-from fusetrain.inference import validate_weights
+from fusetrain.judging import validate_weights
+from fusetrain.predicting import predict as predict_pairs
 
 from ..coco_judge import assert_equal_to_the_judge
 
@@ -74,7 +74,7 @@ def test_val_repeats_what_the_training_found_for_its_best_epoch(
 
 
 def test_val_judges_what_a_run_finds_as_pycocotools_does(home: Path) -> None:
-    found, _, _ = validate_weights(home / RUN, data=None, split="train")
+    found = validate_weights(home / RUN, data=None, split="train").result
     assert len(found.found.scores) > len(found.truth.classes) > 0
     assert_equal_to_the_judge(found.truth, found.found, num_classes=2)
 
