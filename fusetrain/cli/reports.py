@@ -50,7 +50,12 @@ Table = Annotated[
     Path | None,
     typer.Option("--csv", metavar="FILE", help="Table with a row for every optimizer step."),
 ]
-WithLoss = Annotated[bool, typer.Option("--with-loss", help="Add the losses of runs to the figure; without --out into RUN/lr.png.")]
+WithLoss = Annotated[
+    bool,
+    typer.Option(
+        "--with-loss", help="Add the losses of runs to the figure; without --out into RUN/lr.png."
+    ),
+]
 NoTerminal = Annotated[bool, typer.Option("--no-terminal", help="No drawing in the terminal.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 

@@ -154,9 +154,7 @@ def cyclic(steps: int, run: Run) -> list[float]:
 def wsd(steps: int, run: Run) -> list[Decimal]:
     last = max(1, steps - 1)
     hold = 4 * last // 5
-    return [
-        1 - (1 - FLOOR) * Decimal(max(0, s - hold)) / max(1, last - hold) for s in range(steps)
-    ]
+    return [1 - (1 - FLOOR) * Decimal(max(0, s - hold)) / max(1, last - hold) for s in range(steps)]
 
 
 def yolox(steps: int, run: Run) -> list[Decimal]:
@@ -248,7 +246,9 @@ def test_a_schedule_without_a_warmup_equals_its_reference(
     assert_close(plan_of(name, run, **warmup), REFERENCES[name](run.total, run))
 
 
-@pytest.mark.parametrize("name", [name for name in SCHEDULES.names() if name not in WARM_THEMSELVES])
+@pytest.mark.parametrize(
+    "name", [name for name in SCHEDULES.names() if name not in WARM_THEMSELVES]
+)
 @pytest.mark.parametrize(("epochs", "per_epoch"), RUNS)
 def test_a_schedule_with_its_usual_warmup_equals_its_reference(
     name: str, epochs: int, per_epoch: int

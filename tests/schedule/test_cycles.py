@@ -38,9 +38,7 @@ def test_cycles_start_at_integers_also_where_a_logarithm_would_miss_them() -> No
     assert all(curve.factor(step - 1, 5000) < 0.05 for step in (10, 40, 130, 400, 1210, 3640))
 
 
-@given(
-    t0=st.integers(1, 5000), t_mult=st.integers(1, 9), steps=st.integers(1, 2_000_000), lrf=LRF
-)
+@given(t0=st.integers(1, 5000), t_mult=st.integers(1, 9), steps=st.integers(1, 2_000_000), lrf=LRF)
 def test_every_cycle_starts_at_its_integer_and_nowhere_else(
     t0: int, t_mult: int, steps: int, lrf: float
 ) -> None:
