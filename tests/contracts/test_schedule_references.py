@@ -87,7 +87,7 @@ def cosine(steps: int, run: Run) -> list[Decimal]:
 
 
 def cosine_hold(steps: int, run: Run) -> list[Decimal]:
-    period = max(1, run.steps(Decimal(2 * run.epochs) / 3))
+    period = max(1, min(run.steps(Decimal(2 * run.epochs) / 3), run.total - run.warmup - 1))
     return [wave(step, period) for step in range(steps)]
 
 

@@ -45,6 +45,11 @@ def test_there_is_a_test_for_every_preset() -> None:
     assert len(NAMES) == 5
 
 
+@pytest.mark.parametrize(("name", "epochs"), [("torchvision-detection", 26), ("yolox", 300)])
+def test_a_preset_names_its_epochs(tmp_path: Path, name: str, epochs: int) -> None:
+    assert planned(tmp_path, name).epochs == epochs
+
+
 @pytest.mark.parametrize("curve", ["linear", "cosine"])
 @pytest.mark.parametrize(("epochs", "batches"), [*RUNS, (12, BATCHES)])
 def test_ultralytics(tmp_path: Path, curve: str, epochs: int, batches: int) -> None:
@@ -77,7 +82,7 @@ def test_torchvision_detection(tmp_path: Path, epochs: int, batches: int) -> Non
     plan = planned(tmp_path, "torchvision-detection", epochs=epochs, batches=batches)
     warm = min(1000, batches - 1)
     assert plan.warmup_steps == warm
-    assert len(plan.notes) == (batches < 1001)
+    assert len(plan.notes) == (batches < 1001) + (epochs <= 16) + (epochs <= 22)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.02)
     ramp = lr_scheduler.LinearLR(optimizer, start_factor=0.001, total_iters=warm) if warm else None
     first = []
