@@ -1,7 +1,8 @@
 """What a config means before torch is needed: data found, schedule planned, choices written out.
 
 `rules.py` has judged the config; `session.py` goes on from here to detector, loaders and trainer.
-Together they are the composition root: besides the command line, only they see a whole config.
+Together they are the composition root: besides the command line, only they see a whole config. What
+reads data is imported where it is called, so that a schedule is planned without numpy.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusetrain.config.schema import PARTS, Config
-from fusetrain.data.image import ThermalWindow, thermal_window
-from fusetrain.data.index import DatasetIndex, SplitScan, count_pairs, scan_split
-from fusetrain.data.spec import DataSpec, load_spec
 from fusetrain.errors import DataError
 from fusetrain.rules import require_data
 from fusetrain.schedule.plan import SchedulePlan
 from fusetrain.schedule.planning import make_plan
 
 if TYPE_CHECKING:
+    from fusetrain.data.image import ThermalWindow
+    from fusetrain.data.index import DatasetIndex, SplitScan
+    from fusetrain.data.spec import DataSpec
     from fusetrain.engine.machine import Machine
 
 AUTO_BATCH = 16
@@ -52,6 +53,8 @@ def open_spec(config: Config) -> DataSpec:
         ConfigError: The config names no data set.
         DataError: There is no such data set, or a split is missing.
     """
+    from fusetrain.data.spec import load_spec
+
     spec = load_spec(require_data(config))
     for split in TRAINING_SPLITS:
         if split not in spec.splits:
@@ -81,6 +84,9 @@ def open_data(
     Raises:
         DataError: A split is missing or has no pair, or there is nothing to learn.
     """
+    from fusetrain.data.image import thermal_window
+    from fusetrain.data.index import scan_split
+
     spec = open_spec(config)
     if scans is None:
         scans = {split: scan_split(spec, split) for split in TRAINING_SPLITS}
@@ -111,6 +117,9 @@ def plan_from_config(config: Config, *, steps_per_epoch: int | None = None) -> S
     accumulate = config.train.accumulate
     if steps_per_epoch is not None:
         return _plan(config, steps_per_epoch * accumulate)
+    from fusetrain.data.index import count_pairs
+    from fusetrain.data.spec import load_spec
+
     return plan_for_pairs(config, count_pairs(load_spec(require_data(config)), "train"))
 
 

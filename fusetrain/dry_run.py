@@ -39,6 +39,8 @@ def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
     session.runner.step([batch], updates=0)
     seconds = time.perf_counter() - started
     plan, train = session.plan, config.train
+    advice = _advice(session)
+    evidence = {item.evidence for item in advice}
     params = sum(parameter.numel() for parameter in session.detector.parameters())
     return [
         ("machine", describe(machine)),
@@ -51,8 +53,8 @@ def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
         ("batch", f"{build.batch_size(config)} x {train.accumulate} accumulated"),
         ("steps", f"{plan.steps_per_epoch} an epoch, {plan.total_steps} in all"),
         ("schedule", f"{config.schedule.name}, lr0 {plan.lr0:g}, warmup {plan.warmup_steps} steps"),
-        *(("note", note) for note in (*session.notes, *plan.notes)),
-        *(("advice", str(advice)) for advice in _advice(session)),
+        *(("note", note) for note in (*session.notes, *plan.notes) if note not in evidence),
+        *(("advice", str(item)) for item in advice),
         ("last rate", f"{plan.lr0 * plan.factor(plan.total_steps - 1):g}"),
         ("first step", f"{seconds:.1f} s (later ones are faster)"),
         ("memory", f"{_peak_mib():.0f} MiB at the peak"),

@@ -129,7 +129,7 @@ def csv_rows(plan: SchedulePlan) -> Iterator[tuple[int | float, ...]]:
         yield (step, plan.epoch_of(step) + 1, *plan.row(step), *tail)
 
 
-def json_of(report: LrReport, *, figure: Path, table: Path | None) -> dict[str, Any]:
+def json_of(report: LrReport, *, figure: Path | None, table: Path | None) -> dict[str, Any]:
     """Return the report as JSON types."""
     runs: list[dict[str, Any]] = []
     for index, run in enumerate(report.runs):
@@ -141,7 +141,7 @@ def json_of(report: LrReport, *, figure: Path, table: Path | None) -> dict[str, 
         "plan": summary_of(report.plans[0]) if report.plans else None,
         "others": [summary_of(planned) for planned in report.plans[1:]],
         "runs": runs,
-        "figure": str(figure),
+        "figure": None if figure is None else str(figure),
         "csv": None if table is None else str(table),
     }
 

@@ -43,14 +43,19 @@ Figure = Annotated[
     typer.Option(
         "--out",
         metavar="FILE",
-        help="PNG or SVG to write; RUN/lr.png for one run, else NAME_lr.png right here.",
+        help="PNG or SVG to write; without it the drawing in the terminal is all there is.",
     ),
 ]
 Table = Annotated[
     Path | None,
     typer.Option("--csv", metavar="FILE", help="Table with a row for every optimizer step."),
 ]
-WithLoss = Annotated[bool, typer.Option("--with-loss", help="Add the losses of runs.")]
+WithLoss = Annotated[
+    bool,
+    typer.Option(
+        "--with-loss", help="Add the losses of runs to the figure; without --out into RUN/lr.png."
+    ),
+]
 NoTerminal = Annotated[bool, typer.Option("--no-terminal", help="No drawing in the terminal.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
@@ -73,7 +78,6 @@ def plot_lr(
     """
     from fusetrain.cli import lr_report
     from fusetrain.cli.lr_charts import chart_of
-    from fusetrain.results.lr_plot import save_lr_figure
 
     others = [path for path in runs or () if _is_config(path)]
     runs = [path for path in runs or () if not _is_config(path)]
@@ -81,8 +85,7 @@ def plot_lr(
     _check_usage(configs, runs, steps_per_epoch=steps_per_epoch, out=out, csv=csv)
     report = lr_report.make_report(config, runs, others=others, steps_per_epoch=steps_per_epoch)
     chart = chart_of(report.plans, report.runs, with_loss=with_loss)
-    figure = out or _default_figure(configs, report)
-    save_lr_figure(chart, figure)
+    figure = _save_figure(chart, report, out=out, with_loss=with_loss)
     if csv:
         lr_report.write_table(report, csv)
     if as_json:
@@ -123,13 +126,28 @@ def _check_usage(
         raise UsageError("--csv writes one schedule", expected="a single run, or --config FILE")
 
 
-def _default_figure(configs: Sequence[Path], report: LrReport) -> Path:
-    folders = [run.folder for run in report.runs]
-    if len(folders) == 1 and folders[0] is not None:
-        return folders[0] / "lr.png"
-    if len(configs) == 1:
-        return Path(f"{configs[0].stem}_lr.png")
-    return Path(f"{report.runs[0].name}_lr.png" if len(folders) == 1 else "lr.png")
+def _save_figure(
+    chart: LrChart, report: LrReport, *, out: Path | None, with_loss: bool
+) -> Path | None:
+    """Write a figure where one is asked for; losses are shown by nothing else.
+
+    Returns:
+        Where it is; None without one.
+    """
+    if out is None and not (with_loss and report.runs):
+        return None
+    from fusetrain.results.lr_plot import save_lr_figure
+
+    path = out or _default_figure(report)
+    save_lr_figure(chart, path)
+    return path
+
+
+def _default_figure(report: LrReport) -> Path:
+    if len(report.runs) > 1:
+        return Path("lr.png")
+    (run,) = report.runs
+    return Path(f"{run.name}_lr.png") if run.folder is None else run.folder / "lr.png"
 
 
 def _print_report(report: LrReport, chart: LrChart, *, with_drawing: bool) -> None:

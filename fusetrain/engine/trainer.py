@@ -127,6 +127,8 @@ class Trainer:
     def _step(self, batches: list[Batch]) -> None:
         """Set the learning rates, run one optimizer step, note where the run stands."""
         state = self.state
+        if self.scheduler.restarts_at(state.slot):
+            self._tell_restart()
         self.scheduler.set(state.slot)
         sums, made = self.runner.step(batches, updates=state.updates)
         self._sums += sums
@@ -257,8 +259,17 @@ class Trainer:
         self._clock = now
 
     def _log(self, decisions: Sequence[Decision]) -> None:
+        """Write down what the schedule decided, and say it where the run still gets there."""
+        plan = self.scheduler.plan
         for decision in decisions:
             self.keeper.log(EVENT, **decision.to_json())
+            if decision.step < plan.total_steps:
+                self.reporter.on_note(plan.sentence_of(decision))
+
+    def _tell_restart(self) -> None:
+        plan, step = self.scheduler.plan, self.state.slot
+        self.keeper.log("restart", step=step, lr0=plan.lr0 * plan.factor(step))
+        self.reporter.on_note(plan.restart_sentence(step))
 
     @property
     def _device(self) -> torch.device:

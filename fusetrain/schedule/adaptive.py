@@ -147,6 +147,16 @@ class Adaptive:
         slow = [Decision(first, RAMP, 0.0), Decision(first + waiting, RAMP, 1.0)]
         return {"if the loss falls from the start": fast, "if the loss rises at first": slow}
 
+    def reason(self, decision: Decision, *, lr0: float) -> str:
+        """Return how the warmup goes on, or how long the next cycle is, and why."""
+        if decision.kind == CYCLE:
+            return f"a cycle of {decision.value:g} steps, as the gradients of the last one suggest"
+        if not decision.value:
+            return "the warmup waits: the loss rose, or a step was skipped"
+        if decision.value == 1.0:
+            return "the warmup goes on as planned"
+        return f"the warmup runs {decision.value:g} times as fast: the loss falls"
+
     def planned_warm(self, total_steps: int) -> int:
         """Return the planned length of the warmup, cut so that the longest one fits the run."""
         return min(self.warm, max(0, int((total_steps - 2) / self.longest)))

@@ -10,16 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from fusetrain.config.schema import ScheduleSettings
-from fusetrain.schedule import SCHEDULES
-from fusetrain.schedule.curve_time import length_in_steps
 from fusetrain.schedule.following import FollowingCurve
 from fusetrain.schedule.options import warms_up_itself
 from fusetrain.schedule.plan import SchedulePlan
+from fusetrain.schedule.plan_notes import misfits, shown_steps
 
-TIMES = ("t_max", "t0", "hold", "milestones", "timescale")
 MANY_PAIRS = 10_000
 LARGE_BATCH = 256
 SMALL_SET_EPOCHS, LARGE_SET_STEPS, TUNING_EPOCHS = (3, 5), (1000, 3000), (1, 2)
@@ -75,21 +72,14 @@ def advise(
 
 
 def _beyond_the_run(plan: SchedulePlan, settings: ScheduleSettings) -> Iterator[Advice]:
-    """Find times of the curve that the run never reaches; other curves have their own words."""
-    for key in TIMES if settings.name in SCHEDULES.names() else ():
-        given: Any = settings.curve_options.get(key)
-        for value in given if isinstance(given, list) else [given]:
-            if value is None:
-                continue
-            steps = length_in_steps(value, plan.steps_per_epoch)
-            # A period may end with the run; a milestone has to lie within it.
-            if steps > plan.total_steps or (key == "milestones" and steps == plan.total_steps):
-                yield Advice(
-                    "beyond-the-run",
-                    f"`{key}` names {_shown(steps, plan)}, the run ends after "
-                    f"{_shown(plan.total_steps, plan)}",
-                    f"set schedule.{key} below {plan.epochs} epochs, or train longer",
-                )
+    """Find times of the curve that the run never reaches, or runs past."""
+    found = misfits(settings, epochs=plan.epochs, steps_per_epoch=plan.steps_per_epoch)
+    for key, sentence in found:
+        if key == "T_max":
+            remedy = "set schedule.T_max to the length of the run"
+        else:
+            remedy = f"set schedule.{key} below {plan.epochs} epochs, or train longer"
+        yield Advice("beyond-the-run", sentence, remedy)
 
 
 def _warmup(
@@ -181,5 +171,4 @@ def _looks(plan: SchedulePlan) -> list[int]:
 
 
 def _shown(steps: int, plan: SchedulePlan) -> str:
-    epochs = steps / plan.steps_per_epoch
-    return f"{steps} steps ({epochs:.3g} {'epoch' if epochs == 1 else 'epochs'})"
+    return shown_steps(steps, plan.steps_per_epoch)

@@ -14,6 +14,7 @@ A curve may say more about itself, and a curve of your own may do the same:
   ``warm_end(total_steps)`` may name its first step after that;
 - ``momentum(step, total_steps)``, with ``moves_momentum`` true: SGD's momentum or Adam's beta1 at a
   step, None where the curve leaves it at `optim.momentum`;
+- ``peak_end()``: step behind the last one at lr0, or None; a warmup over the curve is cut to it;
 - ``restarts(total_steps)``: steps at which it jumps back to a peak, for pictures;
 - ``rewarm_at(step, total_steps)``: (step, length) of the warmup after a restart, or None;
 - ``notes(total_steps)``: sentences about settings that are used otherwise than written.
@@ -57,11 +58,13 @@ class EpochValued:
             ``run`` for times that count from epoch 0 of the run.
         default: Epochs of the run to the value in epochs that is taken where none is given.
         or_warmup: The length of the warmup is taken instead of the default, where there is one.
+        fits: The default is cut to what the warmup leaves of the run.
     """
 
     origin: Literal["curve", "run"] = "curve"
     default: EpochDefault | None = None
     or_warmup: bool = False
+    fits: bool = False
 
 
 def in_epochs(
@@ -69,6 +72,7 @@ def in_epochs(
     origin: Literal["curve", "run"] = "curve",
     default: EpochDefault | None = None,
     or_warmup: bool = False,
+    fits: bool = False,
 ) -> Mapping[str, Any]:
     """Mark a field, as its ``metadata``, that a config gives in epochs or as ``{steps: N}``.
 
@@ -76,8 +80,10 @@ def in_epochs(
         origin: What the time counts from; see `EpochValued`.
         default: Makes the value in epochs, where a config names none, from the epochs of the run.
         or_warmup: Take the length of the warmup instead of the default, where there is one.
+        fits: Cut the default to what the warmup leaves of the run, so that the curve ends in it.
     """
-    return {"epochs": EpochValued(origin=origin, default=default, or_warmup=or_warmup)}
+    marks = EpochValued(origin=origin, default=default, or_warmup=or_warmup, fits=fits)
+    return {"epochs": marks}
 
 
 def or_as_rate(name: str) -> Mapping[str, Any]:
@@ -152,6 +158,10 @@ class MultiStep:
         metadata=in_epochs(origin="run", default=lambda epochs: (2 * epochs / 3, 8 * epochs / 9))
     )
     gamma: Positive = 0.1
+
+    def peak_end(self) -> int | None:
+        """Return the first milestone within the run, the step behind the last one at lr0."""
+        return min((mark for mark in self.milestones if mark > 0), default=None)
 
     def factor(self, step: int, total_steps: int) -> float:
         """Return the factor on the base rate; see `Curve.factor`."""

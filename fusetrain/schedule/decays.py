@@ -31,11 +31,14 @@ class CosineHold:
 
     Attributes:
         lrf: Floor as a share of lr0; ``eta_min`` gives it as a rate.
-        t_max: Length of the fall; 2/3 of the run where a config names none.
+        t_max: Length of the fall; 2/3 of the run where a config names none, at most what the warmup
+            leaves.
     """
 
     lrf: Fraction = field(default=LAST, metadata=or_as_rate("eta_min"))
-    t_max: Period = field(default=1, metadata=in_epochs(default=lambda epochs: 2 * epochs / 3))
+    t_max: Period = field(
+        default=1, metadata=in_epochs(default=lambda epochs: 2 * epochs / 3, fits=True)
+    )
 
     def factor(self, step: int, total_steps: int) -> float:
         """Return the factor on the base rate; see `Curve.factor`."""

@@ -101,6 +101,9 @@ class FollowingCurve(Protocol):
     ) -> Mapping[str, Sequence[Decision]]:
         """Return the decisions that lead to the ends of what may happen, by a name for readers."""
 
+    def reason(self, decision: Decision, *, lr0: float) -> str:
+        """Return what a decision does and why, for readers, without its time."""
+
 
 def merged(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
     """Return decisions in the order of their steps; of two about the same, the later one."""

@@ -114,7 +114,10 @@ def _put_value(arguments: dict[str, Any], item: Field[Any], hint: Any, *, time: 
         if marks.or_warmup and time.warmup:
             arguments[item.name] = {"steps": time.warmup}
         elif marks.default:
-            value = marks.default(time.epochs)
+            value: Any = marks.default(time.epochs)
+            if marks.fits:
+                steps = in_steps(value, time, marks=marks)
+                value = {"steps": max(1, min(steps, time.length - 1))}
             arguments[item.name] = list(value) if isinstance(value, tuple) else value
     if item.name in arguments:
         given = arguments[item.name]

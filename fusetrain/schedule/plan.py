@@ -138,6 +138,19 @@ class SchedulePlan:
         found = curve.extremes(self.total_steps, steps_per_epoch=self.steps_per_epoch)
         return {name: self.decided(decisions) for name, decisions in found.items()}
 
+    def sentence_of(self, decision: Decision) -> str:
+        """Return from when on a decision holds, what it does and why, for readers."""
+        curve = self._last_shape.curve
+        assert isinstance(curve, FollowingCurve)
+        return f"{self._since(decision.step)}: {curve.reason(decision, lr0=self.lr0)}"
+
+    def restart_sentence(self, step: int) -> str:
+        """Return when the schedule jumps back to a peak, and to which rate, for readers."""
+        return f"{self._since(step)}: restart at lr0 {self.lr0 * self.factor(step):g}"
+
+    def _since(self, step: int) -> str:
+        return f"schedule from step {step} (epoch {self.epoch_of(step) + 1})"
+
     def epoch_of(self, step: int) -> int:
         """Return the epoch, from 0, that a step lies in."""
         return step // self.steps_per_epoch

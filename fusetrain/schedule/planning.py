@@ -20,7 +20,7 @@ from fusetrain.config.schema import (
 from fusetrain.schedule.curve_time import KeyProblem
 from fusetrain.schedule.options import curve_problems, warms_up_itself, warmup_lengths
 from fusetrain.schedule.plan import KINDS, GroupKey, SchedulePlan
-from fusetrain.schedule.plan_notes import absent_notes, curve_notes, warmup_notes
+from fusetrain.schedule.plan_notes import absent_notes, curve_notes, time_notes, warmup_notes
 from fusetrain.schedule.stages import stage_rates
 from fusetrain.schedule.stretch import make_stretch, raise_problems
 
@@ -75,6 +75,7 @@ def make_plan(
         notes=(
             *warmup_notes(stretches[-1], wanted, within_epoch=warmup.within_epoch, parts=ordered),
             *absent_notes(named, ordered),
+            *time_notes(settings, epochs=epochs, steps_per_epoch=steps_per_epoch),
             *curve_notes(stretches[-1].shapes[None], momentum),
         ),
         groups=groups,

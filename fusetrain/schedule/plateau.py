@@ -83,6 +83,11 @@ class Plateau:
             step += (self.cooldown + self.patience + 1) * steps_per_epoch
         return {"if the metric never gets better": found}
 
+    def reason(self, decision: Decision, *, lr0: float) -> str:
+        """Return to what the rate falls, and why."""
+        epochs = f"{self.patience + 1} validated epoch{'s' if self.patience else ''}"
+        return f"lr0 falls to {lr0 * decision.value:g}: {self.metric} got no better in {epochs}"
+
     def lowered(self, factor: float) -> float:
         """Return the factor after one more lowering."""
         return max(self.lrf, factor * self.gamma)

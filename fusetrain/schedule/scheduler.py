@@ -44,6 +44,7 @@ class Scheduler:
         self.optimizer = optimizer
         self.lr_scale = lr_scale
         self._observer = plan.observer()
+        self._restarts = _told_restarts(plan)
         self._decisions: tuple[Decision, ...] = ()
         if self._observer is not None and state:
             made = [Decision.from_json(values) for values in state["decisions"]]
@@ -82,7 +83,12 @@ class Scheduler:
         if decisions:
             self._decisions = merged((*self._decisions, *decisions))
             self.plan = self.plan.decided(self._decisions)
+            self._restarts = _told_restarts(self.plan)
         return decisions
+
+    def restarts_at(self, step: int) -> bool:
+        """Return whether the rate jumps back to a peak at a step, where that is worth a line."""
+        return step in self._restarts
 
     def set(self, step: int) -> list[float]:
         """Write learning rates, and momentum where it warms up, for the step about to be made.
@@ -100,6 +106,12 @@ class Scheduler:
             if momentum is not None:
                 _write_momentum(group, momentum)
         return [group["lr"] for group in self.optimizer.param_groups]
+
+
+def _told_restarts(plan: SchedulePlan) -> frozenset[int]:
+    """Return the steps of restarts; none where there are more of them than epochs."""
+    restarts = plan.restarts
+    return frozenset(restarts) if len(restarts) <= plan.epochs else frozenset()
 
 
 def _write_momentum(group: dict[str, Any], momentum: float) -> None:

@@ -142,6 +142,9 @@ def _shape(settings: ScheduleSettings, warmup_steps: int, *, lr0: float, time: C
     curve, problems = curve_from(settings, time=time, lr0=lr0)
     raise_problems(problems)
     assert curve is not None
+    peak_end = getattr(curve, "peak_end", lambda: None)()
+    if compose == "overlap" and peak_end is not None:
+        warmup_steps = min(warmup_steps, peak_end)
     return Shape(
         curve=curve,
         ramp=Ramp(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,7 +31,7 @@ SPLIT_OFF = """
 import sys
 from fusetrain.cli.app import run
 code = run(sys.argv[1:])
-heavy = sorted({"torch", "torchvision", "cv2"} & set(sys.modules))
+heavy = sorted({"torch", "torchvision", "cv2", "numpy", "matplotlib", "PIL"} & set(sys.modules))
 print("loaded", heavy, file=sys.stderr)
 sys.exit(code)
 """
@@ -76,18 +77,56 @@ def report(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str
     return result
 
 
-def test_a_config_alone_is_drawn_without_torch() -> None:
-    write_config()
-    arguments = ["plot-lr", "--config", "train.yaml", "--steps-per-epoch", "5"]
-    done = subprocess.run(
-        [sys.executable, "-c", SPLIT_OFF, *arguments], capture_output=True, text=True, check=False
-    )
+def in_a_process_of_its_own(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command, which says on stderr what heavy packages it has loaded."""
+    command = [sys.executable, "-c", SPLIT_OFF, "plot-lr", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_a_config_alone_is_drawn_at_once_and_without_heavy_packages() -> None:
+    write_config()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = in_a_process_of_its_own("--config", "train.yaml", "--steps-per-epoch", "5")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "loaded []" in done.stderr
-    assert "wrote train_lr.png" in done.stderr
     assert "30 steps, warmup 5" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
-    assert Path("train_lr.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in Path().iterdir()) == ["train.yaml"]
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert seconds < 1.5, "processor time of the command"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "loaded"),
+    [
+        (["--config", "train.yaml", "--out", "lr.png"], ["PIL", "matplotlib", "numpy"]),
+        (["--config", "train.yaml"], ["PIL", "numpy"]),
+        (["--config", "exp/config.yaml", "exp", "--csv", "lr.csv"], []),
+        (["exp", "exp"], []),
+    ],
+)
+def test_packages_are_loaded_for_what_is_asked_only(
+    arguments: list[str], loaded: list[str], make_pairs: Callable[..., Path]
+) -> None:
+    """A figure needs matplotlib, pairs to be counted numpy; nothing needs torch."""
+    write_config(text=f"data: {make_pairs('set', train=7)}\n{CONFIG}")
+    write_run("exp", Path("train.yaml"), steps_per_epoch=4)
+    assert f"loaded {loaded}" in in_a_process_of_its_own(*arguments).stderr
+
+
+def test_a_figure_is_written_where_one_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    write_run("exp", write_config(), num_epochs=4)
+    assert report(["exp"], capsys)["figure"] is None
+    assert not Path("exp/lr.png").exists()
+    assert report(["exp", "--out", "mine.png"], capsys)["figure"] == "mine.png"
+    assert Path("mine.png").read_bytes().startswith(b"\x89PNG")
+    assert report(["exp", "exp", "--with-loss"], capsys)["figure"] == "lr.png"
+    assert report(["exp/results.csv", "--with-loss"], capsys)["figure"] == "results_lr.png"
+    command = ["plot-lr", "--config", "train.yaml", "--steps-per-epoch", "5", "--with-loss"]
+    assert run(command) == 0
+    assert "--with-loss is ignored: there is no run" in capsys.readouterr().err
 
 
 def test_a_terminal_without_unicode_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +168,7 @@ def test_a_clamped_warmup_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cut from 12 to 10 of 12 steps" in capsys.readouterr().err
 
 
-def test_a_run_is_drawn_into_its_folder(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_is_drawn_into_its_folder_with_its_losses(capsys: pytest.CaptureFixture[str]) -> None:
     write_run("exp", write_config(), num_epochs=4)
     found = report(["exp", "--with-loss"], capsys)
     assert found["schema"] == 1
@@ -146,7 +185,6 @@ def test_runs_are_drawn_over_one_another(capsys: pytest.CaptureFixture[str]) -> 
     write_run("exp2", write_config("other.yaml", CONFIG.replace("cosine", "linear")))
     assert run(["plot-lr", "exp", "exp2"]) == 0
     assert "exp   ○ exp2" in capsys.readouterr().out
-    assert Path("lr.png").is_file()
 
 
 @pytest.mark.parametrize("header", ["epoch,lr/pg0,lr/pg1,lr/pg2", " epoch,  x/lr0,  x/lr1,  x/lr2"])
@@ -156,7 +194,9 @@ def test_runs_of_other_systems_are_drawn(header: str, capsys: pytest.CaptureFixt
     found = report(["theirs"], capsys)
     assert found["plan"] is None
     assert [entry["epochs"] for entry in found["runs"]] == [1]
-    assert report(["theirs/results.csv"], capsys)["figure"] == "results_lr.png"
+    assert [entry["name"] for entry in report(["theirs/results.csv"], capsys)["runs"]] == [
+        "results"
+    ]
 
 
 def test_a_run_that_followed_its_plan_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
@@ -264,7 +304,6 @@ def test_configs_are_drawn_over_one_another(capsys: pytest.CaptureFixture[str]) 
     write_config("b.yaml", CONFIG.replace("cosine", "linear"))
     command = ["a.yaml", "b.yaml", "--steps-per-epoch", "5"]
     found = report(command, capsys)
-    assert found["figure"] == "lr.png"
     assert (found["plan"]["name"], [plan["name"] for plan in found["others"]]) == (
         "cosine",
         ["linear"],
@@ -275,7 +314,6 @@ def test_configs_are_drawn_over_one_another(capsys: pytest.CaptureFixture[str]) 
     assert shown.count("30 steps, warmup 5") == 2
     assert run(["plot-lr", *command, "--csv", "lr.csv"]) == 2
     assert run(["plot-lr", "a.yaml", "--steps-per-epoch", "5", "--csv", "lr.csv"]) == 0
-    assert Path("a_lr.png").is_file()
 
 
 def test_a_config_beside_runs_is_drawn_and_not_compared(

@@ -327,7 +327,8 @@ def test_run_whose_schedule_follows_it_resumes_bit_equal(bench: Setup, name: str
     last = unpack(through.watch.saved[-1], "through")
     decisions = last["state"]["schedule"]["decisions"]
     assert len(decisions) >= 2
-    assert [{"kind": "schedule", **made} for made in decisions] == through.watch.logged
+    logged = [entry for entry in through.watch.logged if entry["kind"] == "schedule"]
+    assert [{"kind": "schedule", **made} for made in decisions] == logged
     rates = [row["lr0"] for row in last["state"]["history"]]
     undecided = [through.session.plan.row(5 * epoch + 4)[0] for epoch in range(4)]
     assert rates != undecided
@@ -335,6 +336,59 @@ def test_run_whose_schedule_follows_it_resumes_bit_equal(bench: Setup, name: str
         again = bench(through.watch.saved[number], **groups)
         again.run()
         assert_same(last, unpack(again.watch.saved[-1], "resumed"))
+
+
+def test_what_a_plateau_decides_is_said_when_it_holds(bench: Setup) -> None:
+    options = {"name": "plateau", "warmup": None, **FOLLOWING["plateau"]}
+    made = bench(train={"epochs": 4, "val_every": 9}, schedule=options)
+    made.run()
+    told = [note for note in made.watch.notes if note.startswith("schedule")]
+    reason = "train_loss got no better in 1 validated epoch"
+    assert told == [
+        f"schedule from step 10 (epoch 3): lr0 falls to 0.0005: {reason}",
+        f"schedule from step 15 (epoch 4): lr0 falls to 0.00025: {reason}",
+    ]
+
+
+def test_what_an_adaptive_schedule_decides_is_said_when_it_holds(bench: Setup) -> None:
+    lengths = {"warm": {"steps": 12}, "restart": {"steps": 5}}
+    options = {"name": "adaptive", "warmup": None, **FOLLOWING["adaptive"], **lengths}
+    made = bench(train={"epochs": 6, "val_every": 9}, schedule=options)
+    made.run()
+    logged = [entry for entry in made.watch.logged if entry["kind"] == "schedule"]
+    told = [note for note in made.watch.notes if "restart" not in note]
+    assert {entry["what"] for entry in logged} == {"ramp", "cycle"}
+    assert len(told) == len(logged)
+    for entry, note in zip(logged, told, strict=True):
+        step = entry["step"]
+        assert note.startswith(f"schedule from step {step} (epoch {step // 5 + 1}): ")
+        assert ("the warmup" in note) == (entry["what"] == "ramp")
+        assert (f"a cycle of {entry['value']:g} steps" in note) == (entry["what"] == "cycle")
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"name": "cosine_restarts", "t0": 1, "decay": 0.5}, [5, 10]),
+        ({"name": "sequence", "curves": [{"name": "linear", "epochs": 2}, {"name": "step"}]}, [10]),
+        ({"name": "cosine_restarts", "t0": {"steps": 1}}, []),
+    ],
+)
+def test_restarts_are_said_and_logged_where_they_are_few(
+    bench: Setup, options: dict[str, Any], steps: list[int]
+) -> None:
+    made = bench(train={"epochs": 3}, schedule={"warmup": {"steps": 0}, **options})
+    made.run()
+    plan = made.session.plan
+    rates = [plan.row(step)[0] for step in steps]
+    assert [entry for entry in made.watch.logged if entry["kind"] == "restart"] == [
+        {"kind": "restart", "step": step, "lr0": rate}
+        for step, rate in zip(steps, rates, strict=True)
+    ]
+    assert [note for note in made.watch.notes if "restart" in note] == [
+        f"schedule from step {step} (epoch {step // 5 + 1}): restart at lr0 {rate:g}"
+        for step, rate in zip(steps, rates, strict=True)
+    ]
 
 
 def test_schedule_that_follows_the_epochs_alone_does_not_wait_for_each_step(bench: Setup) -> None:

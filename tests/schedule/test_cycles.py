@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.optim import lr_scheduler
 
-from fusetrain.schedule.cycles import CosineRestarts, Cyclic, OneCycle
+from fusetrain.schedule.cycles import MAX_RESTARTS, CosineRestarts, Cyclic, OneCycle
 
 from .references import assert_close, factors, stepped
 
 LENGTHS = (1, 2, 7, 100, 1000)
+LRF = st.floats(0.0, 0.9)
 
 
 @pytest.mark.parametrize(("t0", "t_mult"), [(1, 1), (10, 1), (7, 2), (10, 3), (1, 2)])
@@ -32,6 +36,24 @@ def test_cycles_start_at_integers_also_where_a_logarithm_would_miss_them() -> No
     assert curve.restarts(5000) == (10, 40, 130, 400, 1210, 3640)
     assert all(curve.factor(step, 5000) == 1.0 for step in (0, 10, 40, 130, 400, 1210, 3640))
     assert all(curve.factor(step - 1, 5000) < 0.05 for step in (10, 40, 130, 400, 1210, 3640))
+
+
+@given(t0=st.integers(1, 5000), t_mult=st.integers(1, 9), steps=st.integers(1, 2_000_000), lrf=LRF)
+def test_every_cycle_starts_at_its_integer_and_nowhere_else(
+    t0: int, t_mult: int, steps: int, lrf: float
+) -> None:
+    curve = CosineRestarts(t0=t0, t_mult=t_mult, lrf=lrf)
+    found = curve.restarts(steps)
+    length = t0
+    starts = [0]
+    while (start := starts[-1] + length) < steps and len(starts) <= MAX_RESTARTS:
+        starts.append(start)
+        length *= t_mult
+    assert found == tuple(starts[1:])
+    for start, end in pairwise(starts):
+        assert curve.factor(start, steps) == 1.0
+        assert end - start == 1 or curve.factor(start + 1, steps) < 1.0
+        assert end - start == 1 or curve.factor(end - 1, steps) < 1.0
 
 
 def test_the_peak_falls_from_cycle_to_cycle_but_not_below_the_floor() -> None:

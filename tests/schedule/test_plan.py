@@ -12,6 +12,7 @@ from torch.optim import lr_scheduler
 
 from fusetrain.config.schema import PARTS, PlanChange, ScheduleSettings
 from fusetrain.errors import ConfigError
+from fusetrain.schedule import SCHEDULES
 from fusetrain.schedule.following import Decision, rescaled
 from fusetrain.schedule.plan import GroupKey, SchedulePlan
 from fusetrain.schedule.planning import make_plan, replanned
@@ -61,6 +62,79 @@ def test_a_tiny_run_reaches_lr0_and_ends_at_the_floor_exactly() -> None:
     assert (factors[9], factors[10], factors[11]) == (1.0, 1.0, 0.01)
     (note,) = plan.notes
     assert "cut from 12 to 10 of 12 steps" in note
+
+
+OWN_WARMUP = ("yolox", "adaptive")
+FLOORS = {
+    **dict.fromkeys(("cosine", "cosine_hold", "linear", "polynomial", "exponential"), 0.01),
+    **dict.fromkeys(("wsd", "adaptive", "sequence"), 0.01),
+    "step": 0.1**2,
+    "yolox": 0.05,
+    "onecycle": 1 / 25 / 1e4,
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES.names())
+@pytest.mark.parametrize("unit", ["step", "epoch"])
+def test_every_schedule_reaches_lr0_in_a_tiny_run_and_its_floor_at_the_end(
+    name: str, unit: str
+) -> None:
+    """Three epochs of four batches, the default warmup longer than the run."""
+    factors = all_factors(plan_of({"name": name, "unit": unit}, epochs=3, batches_per_epoch=4))
+    # One cycle peaks between two steps, as torch's; triangles peak under the warmup. By epochs,
+    # what rises by itself is only seen at the start of each epoch.
+    if name not in ("onecycle", "cyclic") and (unit == "step" or name not in OWN_WARMUP):
+        assert max(factors) == 1.0
+    if unit == "step" and name in FLOORS:
+        assert factors[-1] == pytest.approx(FLOORS[name], rel=1e-12)
+
+
+def test_a_warmup_over_a_staircase_is_cut_to_its_first_milestone_and_told() -> None:
+    plan = plan_of({"name": "step", "milestones": [2, 4]}, epochs=6, batches_per_epoch=4)
+    assert plan.warmup_steps == 8
+    assert (plan.factor(7), plan.factor(8)) == (1.0, 0.1)
+    (note,) = plan.notes
+    assert "cut from 12 to 8 of 24 steps, so that lr0 is reached before the curve falls" in note
+
+
+@pytest.mark.parametrize(
+    ("schedule", "notes"),
+    [
+        (
+            {"name": "cosine", "t_max": 100},
+            ["`t_max` names 2400 steps (100 epochs), the run ends after 720 steps (30 epochs)"],
+        ),
+        ({"name": "cosine_hold", "t_max": {"steps": 721}}, ["`t_max` names 721 steps (30 epochs)"]),
+        ({"name": "cosine_restarts", "t0": 31}, ["`t0` names 744 steps (31 epochs), the run ends"]),
+        (
+            {"name": "step", "milestones": [16, 30, 40]},
+            ["`milestones` names 720 steps (30", "`milestones` names 960 steps (40 epochs)"],
+        ),
+        ({"name": "wsd", "hold": 40}, ["`hold` of 960 steps leaves nothing of 648 steps"]),
+        ({"warmup": {"epochs": 50}}, ["the warmup is cut from 1200 to 718 of 720 steps"]),
+        (
+            {"name": "torch:CosineAnnealingLR", "T_max": 1000},
+            ["`T_max` names 1000 steps, the run ends after 720 steps: the floor is never reached"],
+        ),
+        (
+            {"name": "torch:CosineAnnealingLR", "T_max": 20, "unit": "epoch"},
+            ["`T_max` names 20 epochs, the run ends after 30 epochs: it climbs again after that"],
+        ),
+        ({"name": "torch:CosineAnnealingLR", "T_max": 30, "unit": "epoch"}, []),
+        (
+            {"name": "torch:MultiStepLR", "milestones": [16, 31], "unit": "epoch"},
+            ["`milestones` names 31 epochs, the run ends after 30 epochs"],
+        ),
+        ({"name": "step", "milestones": [16, 29]}, []),
+        ({"name": "cosine", "t_max": 30}, []),
+    ],
+)
+def test_times_that_do_not_fit_the_run_are_told_with_their_numbers(
+    schedule: dict[str, Any], notes: list[str]
+) -> None:
+    found = plan_of(schedule).notes
+    assert len(found) == len(notes)
+    assert all(start in note for start, note in zip(notes, found, strict=True))
 
 
 @pytest.mark.parametrize(("steps", "wanted"), [(1, [1.0]), (2, [1.0, 0.01])])
