@@ -49,7 +49,7 @@ def run(
     costs = list(
         run_contained(function, tasks, crashed=crashed, workers=workers, chunk=PIXELS.chunk)
     )
-    FactsTable.pack(PairFacts, (cost.facts for cost in costs if cost.facts is not None))
+    FactsTable.gather(PairFacts, (cost.facts for cost in costs if cost.facts is not None))
     in_children = sum(cost.cpu_s for cost in costs)
     return time.perf_counter() - clock, in_children + time.process_time() - own
 

@@ -19,11 +19,12 @@ class Cost:
 
     Attributes:
         cpu_s: Processor time of the child, s.
-        facts: What was measured; None where pixels were only decoded.
+        facts: What was measured of this pair and those that follow it; None where another cost
+            tells, or pixels were only decoded.
     """
 
     cpu_s: float
-    facts: PairFacts | None = None
+    facts: Sequence[PairFacts] | None = None
 
 
 def decode_pair(task: PairTask) -> Cost:
@@ -43,11 +44,12 @@ def begin_check(task: PairTask) -> tuple[PairPixels, float]:
 
 
 def end_check(begun: Sequence[tuple[PairPixels, float]]) -> list[Cost]:
-    """Do what `check-data` does with many pairs at once; each bears its share of the cost."""
+    """Do what `check-data` does with many pairs at once; the first bears the cost of it."""
     started = time.process_time()
     facts = check_images.measure_pixels([pixels for pixels, _ in begun])
-    share_s = (time.process_time() - started) / len(begun)
-    return [Cost(own_s + share_s, own) for own, (_, own_s) in zip(facts, begun, strict=True)]
+    together_s = time.process_time() - started
+    alone = [Cost(own_s) for _, own_s in begun]
+    return [Cost(alone[0].cpu_s + together_s, facts), *alone[1:]]
 
 
 def crashed(task: PairTask) -> Cost:

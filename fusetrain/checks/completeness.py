@@ -15,8 +15,6 @@ from PIL import Image
 MISSING_LEVEL = 128
 PNG_END = b"IEND\xaeB`\x82"
 END_OF_IMAGE = b"\xff\xd9"
-START_OF_SCAN = b"\xff\xda"
-PROGRESSIVE_FRAME = b"\xff\xc2"
 NUM_NOISE_BYTES = 4096
 GREY_OR_COLOUR = ("L", "RGB")
 
@@ -48,8 +46,7 @@ def ends_early(data: bytes, image: Image.Image) -> bool:
         image: The file decoded, maybe reduced while it was decoded.
     """
     end = data.rfind(END_OF_IMAGE)
-    progressive = PROGRESSIVE_FRAME in data[: data.find(START_OF_SCAN)]
-    if end < 0 or not (progressive or _ends_in_grey(image)):
+    if end < 0 or not (image.info.get("progressive") or _ends_in_grey(image)):
         return False
     noise = np.random.Generator(np.random.PCG64(0)).integers(1, 255, NUM_NOISE_BYTES, np.uint8)
     try:

@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusetrain.checks.findings import Finding, finding
+from fusetrain.checks.flow.facts import FactsTable, as_table
 from fusetrain.checks.images import ImageFacts, PairFacts
 from fusetrain.checks.infrared import BLANK_SPREAD, MIN_STUCK_FRAMES
 from fusetrain.checks.similarity import NONE, Looks, first_near, mean_difference
 
 # A picture stored in another format: how far its block means may be off.
 SAME_LEVELS = 1.0
+ROLES = ("rgb", "ir")
 
 
 def check_duplicates(facts: Sequence[PairFacts]) -> list[Finding]:
@@ -90,14 +92,14 @@ def _repetition(first: _Picture, other: _Picture) -> Iterator[Finding]:
         return
     if (first.split, first.path) == (other.split, other.path):  # one file for both modalities
         return
-    is_file = first.facts.sha256 == other.facts.sha256
+    is_file = first.facts.checksum == other.facts.checksum
     message = f"same {'bytes' if is_file else 'picture'} as {first.path} ({first.split})"
     code = "D04" if first.split != other.split else "D01" if is_file else "D02"
     yield finding(code, message, split=other.split, path=other.path)
 
 
-def _shows(image: ImageFacts) -> bool:
-    return image.spread > BLANK_SPREAD and bool(image.means)
+def _shows(facts: FactsTable[PairFacts], role: str) -> NDArray[np.bool_]:
+    return (facts.numbers(role, "spread") > BLANK_SPREAD) & (facts.lengths(role, "means") > 0)
 
 
 @dataclass(frozen=True)
@@ -122,35 +124,27 @@ class _Shown:
 
 
 def _gathered(facts: Sequence[PairFacts]) -> tuple[_Digests, _Shown]:
-    """Return what is needed of all facts, from one walk over them."""
-    digests = np.zeros((len(facts), 2), np.uint64)
-    all_splits = np.zeros(len(facts), np.int64)
+    """Return what is needed of all facts, column by column."""
+    table = as_table(PairFacts, facts)
     numbers: dict[str, int] = {}
-    rows, is_ir = [], []
-    phashes, dhashes, means = bytearray(), bytearray(), bytearray()
-    for row, fact in enumerate(facts):
-        all_splits[row] = numbers.setdefault(fact.split, len(numbers))
-        usable = [
-            (role, image)
-            for role, image in enumerate((fact.rgb, fact.ir))
-            if image is not None and _shows(image)
-        ]
-        for role, image in usable:
-            digests[row, role] = int.from_bytes(image.picture[:8], "little")
-        for role, image in usable[:1]:
-            rows.append(row)
-            is_ir.append(role == 1)
-            phashes += image.phash
-            dhashes += image.dhash
-            means += image.means
+    texts = (numbers.setdefault(split, len(numbers)) for split in table.texts("split"))
+    splits = np.fromiter(texts, np.int64, len(table))
+    shows = np.stack([_shows(table, role) for role in ROLES], axis=1)
+    pictures = [table.heads(role, "picture", width=8).view(np.uint64)[:, 0] for role in ROLES]
+    values = np.where(shows, np.stack(pictures, axis=1), np.uint64(0))
+    rows = np.flatnonzero(shows.any(axis=1))
+    is_ir = ~shows[rows, 0]
+
+    def shown(name: str, width: int) -> NDArray[np.uint8]:
+        rgb, ir = (table.heads(role, name, width=width)[rows] for role in ROLES)
+        return np.where(is_ir[:, None], ir, rgb)
+
     looks = Looks(
-        np.frombuffer(bytes(phashes), np.uint64),
-        np.frombuffer(bytes(dhashes), np.uint64),
-        np.frombuffer(bytes(means), np.uint8).reshape(-1, 64),
+        shown("phash", 8).view(np.uint64)[:, 0],
+        shown("dhash", 8).view(np.uint64)[:, 0],
+        shown("means", 64),
     )
-    chosen = np.array(rows, np.int64)
-    shown = _Shown(chosen, np.array(is_ir, bool), all_splits[chosen], looks)
-    return _Digests(digests, all_splits), shown
+    return _Digests(values, splits), _Shown(rows, is_ir, splits[rows], looks)
 
 
 def _near(

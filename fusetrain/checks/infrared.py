@@ -5,11 +5,13 @@ They decide on what `images.py` measured in a child process; nothing here opens 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import groupby
+from itertools import pairwise
+
+import numpy as np
 
 from fusetrain.checks.findings import Finding, finding
+from fusetrain.checks.flow.facts import as_table
 from fusetrain.checks.images import ImageFacts, PairFacts
 from fusetrain.checks.pairs import COLOUR_MAP_COLOURS
 
@@ -74,19 +76,18 @@ def check_stuck(facts: Sequence[PairFacts]) -> list[Finding]:
 
 
 def stuck_runs(facts: Sequence[PairFacts]) -> Iterator[range]:
-    """Yield the rows of MIN_STUCK_FRAMES or more infrared images in a row that are the same."""
-    start = 0
-    for (_, picture), run in groupby(facts, key=_picture_of):
-        stop = start + sum(1 for _ in run)
-        if picture and stop - start >= MIN_STUCK_FRAMES:
+    """Yield the rows of MIN_STUCK_FRAMES or more infrared images in a row that are the same.
+
+    Args:
+        facts: Of one split.
+    """
+    table = as_table(PairFacts, facts)
+    pictures = table.heads("ir", "picture", width=8).view(np.uint64)[:, 0]
+    pictures[~(table.numbers("ir", "spread") > BLANK_SPREAD)] = 0  # shows nothing, or is not there
+    ends = np.flatnonzero(np.diff(pictures)) + 1
+    for start, stop in pairwise([0, *ends.tolist(), len(pictures)]):
+        if stop - start >= MIN_STUCK_FRAMES and pictures[start]:
             yield range(start, stop)
-        start = stop
-
-
-def _picture_of(fact: PairFacts) -> tuple[str, bytes]:
-    """Return the split and the digest of the infrared picture; no digest where it shows nothing."""
-    ir = fact.ir
-    return fact.split, ir.picture if ir is not None and ir.spread > BLANK_SPREAD else b""
 
 
 def check_lines(facts: PairFacts) -> list[Finding]:
@@ -112,20 +113,22 @@ def check_lines(facts: PairFacts) -> list[Finding]:
 
 def check_bit_depth(facts: Sequence[PairFacts]) -> list[Finding]:
     """P14: all infrared images of a split have one bit depth."""
-    census = Counter(fact.ir.bits for fact in facts if fact.ir is not None)
-    if len(census) < 2:
+    table = as_table(PairFacts, facts)
+    bits = table.numbers("ir", "bits")
+    kinds, counts = np.unique(bits[~np.isnan(bits)], return_counts=True)
+    if len(kinds) < 2:
         return []
-    usual = census.most_common(1)[0][0]
+    usual = int(counts.argmax())
     return [
         finding(
             "P14",
-            f"{fact.ir.bits} bits, {census[usual]} images of the split have {usual}",
+            f"{fact.ir.bits} bits, {counts[usual]} images of the split have {kinds[usual]:.0f}",
             split=fact.split,
             path=fact.ir_path,
             numbers={"bits": fact.ir.bits},
         )
-        for fact in facts
-        if fact.ir is not None and fact.ir.bits != usual
+        for fact in table.taken(np.flatnonzero(~np.isnan(bits) & (bits != kinds[usual])))
+        if fact.ir is not None
     ]
 
 
@@ -161,8 +164,9 @@ def _lost_levels(ir: ImageFacts) -> Iterator[tuple[str, dict[str, float]]]:
 
 def check_stretched(facts: Sequence[PairFacts]) -> list[Finding]:
     """P14, as a remark: infrared images that were each stretched to the full range of levels."""
-    spreads = [fact.ir.spread for fact in facts if fact.ir is not None and fact.ir.bits == 8]
-    stretched = sum(spread >= STRETCHED_SPREAD for spread in spreads)
+    table = as_table(PairFacts, facts)
+    spreads = table.numbers("ir", "spread")[table.numbers("ir", "bits") == 8]
+    stretched = int((spreads >= STRETCHED_SPREAD).sum())
     if len(spreads) < MIN_STRETCHED_PAIRS or stretched < STRETCHED_SHARE * len(spreads):
         return []
     message = (

@@ -5,8 +5,6 @@ What the label reader left out arrives as problems of the scan; the rest is told
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,8 +42,7 @@ def check_missing(scan: SplitScan) -> list[Finding]:
         return [finding("L09", message, split=split, numbers=numbers)]
     return [
         finding("L09", "no such file; the pair counts as background", split=split, path=path)
-        for path, is_there in zip(scan.label_paths, present, strict=True)
-        if not is_there
+        for path in (scan.label_paths[int(row)] for row in np.flatnonzero(~present))
     ]
 
 
@@ -76,43 +73,44 @@ def check_whole_image(scan: SplitScan) -> list[Finding]:
 
 
 def check_tiny_boxes(
-    scan: SplitScan, sizes_hw: Mapping[int, tuple[int, int]], *, imgsz: int
+    scan: SplitScan, sizes_hw: NDArray[np.float64], *, imgsz: int
 ) -> list[Finding]:
     """L06: boxes with a side under 4 px once the long side of the image is ``imgsz``.
 
     Args:
         scan: The split.
-        sizes_hw: Row to height and width of its visible image in px.
+        sizes_hw: (N, 2) height and width of each visible image in px; NaN where not known.
         imgsz: Long side of the training canvas, px.
     """
-    found = []
-    rows = _rows(scan)
-    for box in range(len(scan.index.boxes)):
-        size_hw = sizes_hw.get(int(rows[box]))
-        if size_hw is None:
-            continue
-        scale = imgsz / max(size_hw)
-        width = float(scan.index.boxes[box, 2]) * size_hw[1] * scale
-        height = float(scan.index.boxes[box, 3]) * size_hw[0] * scale
-        if min(width, height) < TINY_BOX_PX:
-            message = f"{width:.1f} x {height:.1f} px at imgsz {imgsz}"
-            found.append(_box_finding(scan, box, "L06", message))
-    return found
+    sides_wh = (sizes_hw * (imgsz / sizes_hw.max(axis=1, keepdims=True)))[_rows(scan), ::-1]
+    boxes_wh = scan.index.boxes[:, 2:].astype(np.float64) * sides_wh
+    return [
+        _box_finding(
+            scan,
+            int(box),
+            "L06",
+            f"{boxes_wh[box, 0]:.1f} x {boxes_wh[box, 1]:.1f} px at imgsz {imgsz}",
+        )
+        for box in np.flatnonzero((boxes_wh < TINY_BOX_PX).any(axis=1))
+    ]
 
 
 def check_duplicates(scan: SplitScan) -> list[Finding]:
     """L08: two boxes of one class on the same place."""
     found = []
-    ends = scan.index.box_ends
-    for row in range(len(scan.index)):
-        start = int(ends[row - 1]) if row else 0
-        boxes, classes = scan.index.boxes_cxcywh_unit(row), scan.index.classes(row)
-        if len(boxes) < 2:
-            continue
-        same = (_iou(boxes) > DUPLICATE_IOU) & (classes[:, None] == classes[None, :])
-        for first, second in zip(*np.nonzero(np.triu(same, k=1)), strict=True):
-            message = f"same box as in line {scan.box_lines[start + first]}"
-            found.append(_box_finding(scan, start + int(second), "L08", message))
+    rows, classes = _rows(scan), scan.index.box_classes
+    boxes = scan.index.boxes.astype(np.float64)
+    places = np.arange(len(boxes), dtype=np.int64)
+    apart = 0
+    while len(places):  # each box with the next one of its image, the one after that, ...
+        apart += 1
+        places = places[: np.searchsorted(places, len(boxes) - apart)]
+        places = places[rows[places] == rows[places + apart]]
+        alike = places[classes[places] == classes[places + apart]]
+        same = alike[_iou(boxes[alike], boxes[alike + apart]) > DUPLICATE_IOU]
+        for box in same.tolist():
+            message = f"same box as in line {scan.box_lines[box]}"
+            found.append(_box_finding(scan, box + apart, "L08", message))
     return found
 
 
@@ -133,11 +131,10 @@ def _rows(scan: SplitScan) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(counts), dtype=np.int64), counts)
 
 
-def _iou(boxes_cxcywh: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the (N, N) intersection over union of the boxes of one image."""
-    boxes = boxes_cxcywh.astype(np.float64)
-    low, high = boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2
-    overlap = np.minimum(high[:, None], high[None]) - np.maximum(low[:, None], low[None])
-    intersection = np.clip(overlap, 0.0, None).prod(axis=2)
-    area = boxes[:, 2:].prod(axis=1)
-    return np.asarray(intersection / (area[:, None] + area[None] - intersection), np.float64)
+def _iou(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (N,) intersection over union of the boxes of each row, cx, cy, w, h."""
+    low = np.maximum(first[:, :2] - first[:, 2:] / 2, second[:, :2] - second[:, 2:] / 2)
+    high = np.minimum(first[:, :2] + first[:, 2:] / 2, second[:, :2] + second[:, 2:] / 2)
+    intersection = np.clip(high - low, 0.0, None).prod(axis=1)
+    union = first[:, 2:].prod(axis=1) + second[:, 2:].prod(axis=1) - intersection
+    return np.asarray(intersection / union, np.float64)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusetrain.checks.findings import Finding, finding
+from fusetrain.checks.flow.facts import as_table
 from fusetrain.checks.images import PairFacts
 from fusetrain.checks.sequences import frame_of, sampling_step
 from fusetrain.data.spec import SPLITS
@@ -54,16 +55,19 @@ def check_neighbours(facts: Sequence[PairFacts]) -> list[Finding]:
 
 def _runs(facts: Sequence[PairFacts]) -> list[_Run]:
     """Return the runs that stand in more than one split."""
+    table = as_table(PairFacts, facts)
     numbered: dict[str, int] = {}
     run_ids: dict[str, int] = {}
     columns = np.zeros((len(facts), 3), np.int64)
-    phashes = np.zeros(len(facts), np.uint64)
-    for row, fact in enumerate(facts):
-        frame = frame_of(fact.rgb_path, without=SPLITS)
-        image = fact.rgb or fact.ir
-        phashes[row] = int.from_bytes(image.phash, "little") if image is not None else 0
+    has_rgb = ~np.isnan(table.numbers("rgb", "bits"))
+    rgb, ir = (table.heads(role, "phash", width=8).view(np.uint64)[:, 0] for role in ("rgb", "ir"))
+    phashes = np.where(has_rgb, rgb, ir)
+    for row, (path, name) in enumerate(
+        zip(table.texts("rgb_path"), table.texts("split"), strict=True)
+    ):
+        frame = frame_of(path, without=SPLITS)
         run = -1 if frame is None else run_ids.setdefault(frame.run, len(run_ids))
-        split = numbered.setdefault(fact.split, len(numbered))
+        split = numbered.setdefault(name, len(numbered))
         columns[row] = run, 0 if frame is None else frame.number, split
     order = np.lexsort((columns[:, 2], columns[:, 1], columns[:, 0]))
     groups = np.split(order, np.flatnonzero(np.diff(columns[order, 0])) + 1)

@@ -8,8 +8,8 @@ Shape legend: L lines to be judged, K = NUM_BANDS places along each of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,24 +32,6 @@ PATTERN_CORRELATION = 0.35
 OUTLIER_RATIO = 3.0
 # Fewer lines than this agree by chance.
 MIN_PATTERN_LINES = 128
-COARSE_PX = 8
-
-
-@dataclass(frozen=True)
-class LineNumbers:
-    """What rows and columns show.
-
-    Attributes:
-        dead_rows: Rows without a picture inside the image; a border does not count.
-        dead_columns: The same for columns.
-        row_pattern: Strength of a fixed pattern from row to row, RMS in levels.
-        column_pattern: The same from column to column.
-    """
-
-    dead_rows: int = 0
-    dead_columns: int = 0
-    row_pattern: float = 0.0
-    column_pattern: float = 0.0
 
 
 @lru_cache(maxsize=256)
@@ -61,43 +43,49 @@ def spaced(length: int) -> NDArray[np.intp]:
 
 def measure_lines(
     rows: Sequence[NDArray[np.uint8]], columns: Sequence[NDArray[np.uint8]]
-) -> list[LineNumbers]:
-    """Return the line numbers of images; zeros where a side is under NUM_LINES px.
+) -> dict[str, NDArray[Any]]:
+    """Return the line numbers of N images; zeros where a side is under NUM_LINES px.
 
     Args:
         rows: (NUM_LINES, W) of each image, rows at `spaced` places.
         columns: (H, NUM_LINES) of each image, columns at `spaced` places.
+
+    Returns:
+        (N,) each: ``dead_rows`` and ``dead_columns`` inside the image, a border does not count;
+        ``row_pattern`` and ``column_pattern``, the strength of a fixed pattern from row to row
+        and from column to column, RMS in levels.
     """
-    found = [LineNumbers()] * len(rows)
+    dead, pattern = np.zeros((2, len(rows)), np.int64), np.zeros((2, len(rows)))
     large = [n for n in range(len(rows)) if len(rows[n]) == columns[n].shape[1] == NUM_LINES]
-    if not large:
-        return found
-    sampled = [rows[n] for n in large] + [columns[n].T for n in large]
-    suspects = _suspects(sampled)
-    for place, number in enumerate(large):
-        across, along = suspects[place], suspects[len(large) + place]
-        if across or along:
-            dead_columns, column_pattern = _judge(rows[number]) if across else (0, 0.0)
-            dead_rows, row_pattern = _judge(columns[number].T) if along else (0, 0.0)
-            found[number] = LineNumbers(dead_rows, dead_columns, row_pattern, column_pattern)
-    return found
+    if large:
+        sampled = [columns[n].T for n in large] + [rows[n] for n in large]
+        for place, is_suspect in enumerate(_suspects(sampled)):
+            if is_suspect:
+                where = place // len(large), large[place % len(large)]
+                dead[where], pattern[where] = _judge(sampled[place])
+    return {
+        "dead_rows": dead[0],
+        "dead_columns": dead[1],
+        "row_pattern": pattern[0],
+        "column_pattern": pattern[1],
+    }
 
 
-def sharpness(rows: Sequence[NDArray[np.uint8]]) -> list[float]:
-    """Return mean difference of neighbours over that of pixels 8 apart, along some rows of images.
+def sharpness(rows: Sequence[NDArray[np.uint8]], *, apart: int) -> NDArray[np.float64]:
+    """Return mean difference of neighbours over that of pixels some px apart, in rows of images.
 
-    About 0.3 and more where it is sharp, 1/8 where all is smooth; contrast does not count. 1 for
+    It is 1 / apart where all is smooth, and more where it is sharp; contrast does not count. 1 for
     a constant image.
 
     Args:
         rows: (R, W) of each image.
+        apart: The greater distance, px.
     """
     widths = np.array([own.shape[1] for own in rows])
     levels = _side_by_side(rows).astype(np.int16)
-    fine, coarse = (_mean_steps(levels, widths, apart=apart) for apart in (1, COARSE_PX))
-    is_told = (widths > 2 * COARSE_PX) & (coarse > 0.0)
-    ratio: list[float] = np.divide(fine, coarse, out=np.ones(len(rows)), where=is_told).tolist()
-    return ratio
+    fine, coarse = (_mean_steps(levels, widths, apart=apart) for apart in (1, apart))
+    is_told = (widths > 2 * apart) & (coarse > 0.0)
+    return np.divide(fine, coarse, out=np.ones(len(rows)), where=is_told)
 
 
 def _mean_steps(

@@ -12,11 +12,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusetrain.checks.lines import LineNumbers, measure_lines, sharpness
+from fusetrain.checks.lines import measure_lines, sharpness
 from fusetrain.checks.samples import Samples
 from fusetrain.checks.similarity import difference_hashes, frequency_hashes
 
@@ -26,8 +27,12 @@ FREQUENCIES = 8
 GRADIENTS = 9
 # Of the small copy every so many-th row is asked for its colours.
 COLOUR_STEP = 2
-# Of the rows that lines are told from, those that sharpness and levels are.
+# Of the rows that lines are told from, those that sharpness and levels are; of the small copy,
+# those that sharpness is.
 ROW_STEP = 4
+SMALL_ROW_STEP = 2
+# How far apart pixels are that neighbours are compared with.
+APART_PX = 8
 # Shares of the pixels at which levels are read off.
 SHARES = np.array([0.005, 0.05, 0.5, 0.95, 0.995])
 # |R - G| + |G - B| above which a pixel counts as coloured, and the mean from which on colours are
@@ -35,92 +40,65 @@ SHARES = np.array([0.005, 0.05, 0.5, 0.95, 0.995])
 STRONG_COLOUR = 48
 FAINT_CHROMA = 1.0
 MIN_POWER = 4.0
+# Of the digest of a picture: enough to tell many millions apart.
+DIGEST_BYTES = 8
 
 
 @dataclass(frozen=True)
 class Measures:
-    """What N images measure, one list a number; `ImageFacts` says what the numbers mean.
+    """What N images measure; `ImageFacts` says what the numbers mean.
 
     Attributes:
+        numbers: (N,) each, by the name of the fact; float32 where it is no count.
+        digests: N each, by the name of the fact.
         grids: (N, 16, 16) luma in levels; not kept.
     """
 
-    chroma: list[float]
-    num_colours: list[int]
-    spread: list[float]
-    picture: list[bytes]
-    phash: list[bytes]
-    dhash: list[bytes]
-    means: list[bytes]
-    coloured: list[float]
-    low: list[float]
-    median: list[float]
-    high: list[float]
-    clipped_low: list[float]
-    clipped_high: list[float]
-    entropy: list[float]
-    num_levels: list[int]
-    sharpness: list[float]
-    dead_rows: list[int]
-    dead_columns: list[int]
-    row_pattern: list[float]
-    column_pattern: list[float]
+    numbers: dict[str, NDArray[Any]]
+    digests: dict[str, list[bytes]]
     grids: NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class _Tones:
-    """What the histograms of luma say; `ImageFacts` says what the numbers mean."""
-
-    levels: list[list[float]]
-    clipped_low: list[float]
-    clipped_high: list[float]
-    entropy: list[float]
-    spread: list[float]
 
 
 def measure(samples: Sequence[Samples]) -> Measures:
     """Return the numbers of images, one or more."""
-    chroma, coloured = _chroma(samples)
-    tones, lines = _tones(samples), _lines(samples)
-    blocks = _blocks_of(samples)
-    grids = np.ascontiguousarray(blocks[:, :, :GRID])
-    means = POOL @ grids @ POOL.T
-    mean_bytes = (means + 0.5).astype(np.uint8).tobytes()
-    return Measures(
-        chroma,
+    numbers: dict[str, NDArray[Any]] = {
+        **_chroma(samples),
+        **_tones(samples),
+        **_lines(samples),
+        "num_levels": np.array(
+            [_num_levels(own.rows[::ROW_STEP]) if own.rows is not None else 0 for own in samples]
+        ),
+        "sharpness": _sharpness(samples),
+    }
+    numbers["num_colours"] = np.array(
         [
             _num_colours(own.colours) if own.colours is not None and mean > FAINT_CHROMA else 1
-            for own, mean in zip(samples, chroma, strict=True)
-        ],
-        tones.spread,
-        [hashlib.sha256(own.small).digest()[:16] for own in samples],
-        frequency_hashes(COSINES @ grids @ COSINES.T),
-        difference_hashes(POOL @ blocks[:, :, GRID:]),
-        [mean_bytes[start : start + 64] for start in range(0, len(mean_bytes), 64)],
-        coloured,
-        [own[1] for own in tones.levels],
-        [own[2] for own in tones.levels],
-        [own[3] for own in tones.levels],
-        tones.clipped_low,
-        tones.clipped_high,
-        tones.entropy,
-        [_num_levels(own.rows[::ROW_STEP]) if own.is_infrared else 0 for own in samples],
-        sharpness([own.rows[::ROW_STEP] if own.is_infrared else own.rows for own in samples]),
-        [own.dead_rows for own in lines],
-        [own.dead_columns for own in lines],
-        [own.row_pattern for own in lines],
-        [own.column_pattern for own in lines],
-        grids,
+            for own, mean in zip(samples, numbers["chroma"].tolist(), strict=True)
+        ]
     )
+    blocks = _blocks_of(samples)
+    grids = np.ascontiguousarray(blocks[:, :, :GRID])
+    mean_bytes = (POOL @ grids @ POOL.T + 0.5).astype(np.uint8).tobytes()
+    digests = {
+        "picture": [hashlib.sha256(own.small).digest()[:DIGEST_BYTES] for own in samples],
+        "phash": frequency_hashes(COSINES @ grids @ COSINES.T),
+        "dhash": difference_hashes(POOL @ blocks[:, :, GRID:]),
+        "means": [mean_bytes[start : start + 64] for start in range(0, len(mean_bytes), 64)],
+    }
+    return Measures({name: _kept(own) for name, own in numbers.items()}, digests, grids)
+
+
+def _kept(numbers: NDArray[Any]) -> NDArray[Any]:
+    """Return measures as they are kept: nothing here is known better than to seven digits."""
+    return numbers.astype(np.float32) if numbers.dtype.kind == "f" else numbers
 
 
 def agreements(
     grids: NDArray[np.float32], first: Sequence[int], second: Sequence[int]
-) -> list[tuple[float, float | None]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return how images differ in grey: mean difference in levels, and correlation.
 
-    The correlation is None where one of the two is blank; the difference then says nothing.
+    Both are NaN where one of the two is blank.
 
     Args:
         grids: (N, 16, 16) luma in levels.
@@ -134,87 +112,98 @@ def agreements(
     other = other - other.mean(axis=1, keepdims=True)
     powers = (one * one).mean(axis=1), (other * other).mean(axis=1)
     is_blank = np.minimum(*powers) <= MIN_POWER
-    scale = np.sqrt(np.where(is_blank, 1.0, powers[0] * powers[1]))
+    scale = np.sqrt(np.where(is_blank, np.nan, powers[0] * powers[1]))
     correlation = (one * other).mean(axis=1) / scale
-    told = zip(difference.tolist(), correlation.tolist(), is_blank.tolist(), strict=True)
-    return [(levels, None if blank else like) for levels, like, blank in told]
+    return np.where(is_blank, np.float32(np.nan), difference), correlation
 
 
-def _chroma(samples: Sequence[Samples]) -> tuple[list[float], list[float]]:
+def _chroma(samples: Sequence[Samples]) -> dict[str, NDArray[Any]]:
     """Return mean chroma in levels and the share of strongly coloured pixels."""
-    chroma, coloured = [0.0] * len(samples), [0.0] * len(samples)
+    chroma, coloured = np.zeros(len(samples)), np.zeros(len(samples))
     places = [place for place, own in enumerate(samples) if len(own.small) > len(own.grey)]
-    if not places:
-        return chroma, coloured
-    rows = [
-        np.frombuffer(samples[place].small, np.uint8)
-        .reshape(-1, 3 * samples[place].size[0])[::COLOUR_STEP]
-        .ravel()
-        for place in places
-    ]
-    numbers = np.array([len(own) // 3 for own in rows])
-    colours = np.concatenate(rows).astype(np.int16)
-    steps = np.abs(colours[1:] - colours[:-1])
-    each = steps[::3] + steps[1::3]
-    starts = numbers.cumsum() - numbers
-    mean = np.add.reduceat(each, starts, dtype=np.int64) / numbers
-    share = np.add.reduceat(each > STRONG_COLOUR, starts, dtype=np.int64) / numbers
-    for place, own_mean, own_share in zip(places, mean.tolist(), share.tolist(), strict=True):
-        chroma[place], coloured[place] = own_mean, own_share
-    return chroma, coloured
+    if places:
+        rows = [
+            np.frombuffer(samples[place].small, np.uint8)
+            .reshape(-1, 3 * samples[place].size[0])[::COLOUR_STEP]
+            .ravel()
+            for place in places
+        ]
+        numbers = np.array([len(own) // 3 for own in rows])
+        colours = np.concatenate(rows).astype(np.int16)
+        steps = np.abs(colours[1:] - colours[:-1])
+        each = steps[::3] + steps[1::3]
+        starts = numbers.cumsum() - numbers
+        chroma[places] = np.add.reduceat(each, starts, dtype=np.int64) / numbers
+        coloured[places] = np.add.reduceat(each > STRONG_COLOUR, starts, dtype=np.int64) / numbers
+    return {"chroma": chroma, "coloured": coloured}
 
 
-def _tones(samples: Sequence[Samples]) -> _Tones:
+def _tones(samples: Sequence[Samples]) -> dict[str, NDArray[Any]]:
+    """Return what the histograms of luma say."""
     counts = np.stack(
         [np.bincount(np.frombuffer(own.grey, np.uint8), minlength=256) for own in samples]
     )
     reached = counts.cumsum(axis=1)
     total = reached[:, -1:]
-    levels = (reached[:, None, :] < (total * SHARES)[:, :, None]).sum(axis=2)
+    levels = (reached[:, None, :] < (total * SHARES)[:, :, None]).sum(axis=2).astype(np.float64)
     used = np.log2(np.maximum(counts, 1))
-    entropy = np.log2(total[:, 0]) - np.einsum("nl,nl->n", counts, used) / total[:, 0]
-    low, high = reached[:, 1] / total[:, 0], 1.0 - reached[:, 253] / total[:, 0]
-    tones = _Tones(
-        levels.tolist(),
-        low.tolist(),
-        high.tolist(),
-        entropy.tolist(),
-        (levels[:, 4] - levels[:, 0]).astype(np.float64).tolist(),
-    )
+    tones = {
+        "low": levels[:, 1],
+        "median": levels[:, 2],
+        "high": levels[:, 3],
+        "clipped_low": reached[:, 1] / total[:, 0],
+        "clipped_high": 1.0 - reached[:, 253] / total[:, 0],
+        "entropy": np.log2(total[:, 0]) - np.einsum("nl,nl->n", counts, used) / total[:, 0],
+        "spread": levels[:, 4] - levels[:, 0],
+    }
     for place, own in enumerate(samples):
         if own.deep is not None:
-            tones.spread[place] = own.deep.spread
-            tones.clipped_low[place], tones.clipped_high[place] = own.deep.clipped
+            tones["spread"][place] = own.deep.spread
+            tones["clipped_low"][place], tones["clipped_high"][place] = own.deep.clipped
     return tones
 
 
 def _blocks_of(samples: Sequence[Samples]) -> NDArray[np.float32]:
     """Return (N, 16, 25) block means of luma: 16 blocks along each row, then 9."""
-    luma = np.frombuffer(b"".join([own.grey for own in samples]), np.uint8).astype(np.float32)
     blocks = np.empty((len(samples), GRID, GRID + GRADIENTS), np.float32)
-    start = 0
-    for own, target in zip(samples, blocks, strict=True):
-        width, height = own.size
-        stop = start + width * height
-        rows = _projections(height, own.extents[1])[:GRID]
-        strips = rows @ luma[start:stop].reshape(height, width)
-        np.matmul(strips, _projections(width, own.extents[0]).T, out=target)
-        start = stop
+    alike: dict[tuple[Any, ...], list[int]] = {}
+    for place, own in enumerate(samples):
+        alike.setdefault((own.size, own.extents), []).append(place)
+    for ((width, height), extents), places in alike.items():
+        data = b"".join([samples[place].grey for place in places])
+        luma = np.frombuffer(data, np.uint8).reshape(-1, height, width).astype(np.float32)
+        strips = _projections(height, extents[1])[:GRID] @ luma
+        blocks[places] = strips @ _projections(width, extents[0]).T
     return blocks
+
+
+def _sharpness(samples: Sequence[Samples]) -> NDArray[np.float64]:
+    """Return the sharpness of visible images in their small copy, of infrared ones as they are."""
+    found = np.ones(len(samples))
+    rgb = [place for place, own in enumerate(samples) if own.rows is None]
+    ir = {place: own.rows[::ROW_STEP] for place, own in enumerate(samples) if own.rows is not None}
+    if rgb:
+        small = [samples[place].levels[::SMALL_ROW_STEP] for place in rgb]
+        found[rgb] = sharpness(small, apart=APART_PX)
+    if ir:
+        found[list(ir)] = sharpness(list(ir.values()), apart=APART_PX)
+    return found
 
 
 def _num_levels(rows: NDArray[np.uint8]) -> int:
     return int(np.count_nonzero(np.bincount(rows.ravel())))
 
 
-def _lines(samples: Sequence[Samples]) -> list[LineNumbers]:
+def _lines(samples: Sequence[Samples]) -> dict[str, NDArray[Any]]:
     """Return the line numbers of infrared images; those of visible ones are all zero."""
-    lines = [LineNumbers()] * len(samples)
     places = [place for place, own in enumerate(samples) if own.columns is not None]
+    rows = [own.rows for own in samples if own.rows is not None]
     columns = [own.columns for own in samples if own.columns is not None]
-    found = measure_lines([samples[place].rows for place in places], columns)
-    for place, own in zip(places, found, strict=True):
-        lines[place] = own
+    found = measure_lines(rows, columns)
+    lines: dict[str, NDArray[Any]] = {}
+    for name, own in found.items():
+        lines[name] = np.zeros(len(samples), own.dtype)
+        lines[name][places] = own
     return lines
 
 

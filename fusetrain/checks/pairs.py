@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fusetrain.checks.findings import Finding, finding
-from fusetrain.checks.images import ImageFacts, PairFacts
+from fusetrain.checks.flow.facts import FactsTable, as_table
+from fusetrain.checks.images import PairFacts
 from fusetrain.data.index import SplitScan
 
 ASPECT_TOLERANCE = 0.02
@@ -85,15 +89,12 @@ def check_copy(facts: PairFacts) -> list[Finding]:
 
 def check_swapped(facts: Sequence[PairFacts]) -> list[Finding]:
     """P05: visible images are in colour and infrared ones are not, all in all and in each pair."""
-    num_pairs, swapped = 0, []
-    for row, fact in enumerate(facts):
-        if fact.rgb is not None and fact.ir is not None:
-            num_pairs += 1
-            if _looks_swapped(fact.rgb, fact.ir):
-                swapped.append(row)
+    table = as_table(PairFacts, facts)
+    is_whole = ~np.isnan(table.numbers("rgb", "bits") + table.numbers("ir", "bits"))
+    swapped = np.flatnonzero(is_whole & _look_swapped(table)).tolist()
     if not swapped:
         return []
-    share = len(swapped) / num_pairs
+    share = len(swapped) / int(is_whole.sum())
     if share >= SWAPPED_SHARE:
         message = f"in {share:.0%} of the pairs the visible image is grey, infrared in full colour"
         return [finding("P05", message, split=facts[0].split, numbers={"share": round(share, 4)})]
@@ -106,9 +107,11 @@ def check_swapped(facts: Sequence[PairFacts]) -> list[Finding]:
     ]
 
 
-def _looks_swapped(rgb: ImageFacts, ir: ImageFacts) -> bool:
-    if rgb.bits > 8 and ir.bits == 8 and ir.chroma > GREY_CHROMA:
-        return True
-    is_grey = rgb.chroma <= GREY_CHROMA and ir.chroma > COLOUR_RATIO * max(rgb.chroma, 1.0)
-    is_map = ir.num_colours <= COLOUR_MAP_COLOURS and ir.coloured > COLOURED_SHARE
-    return is_grey and not is_map
+def _look_swapped(facts: FactsTable[PairFacts]) -> NDArray[np.bool_]:
+    rgb_chroma, ir_chroma = (facts.numbers(role, "chroma") for role in ("rgb", "ir"))
+    is_deep = (facts.numbers("rgb", "bits") > 8) & (facts.numbers("ir", "bits") == 8)
+    is_grey = rgb_chroma <= GREY_CHROMA
+    is_grey &= ir_chroma > COLOUR_RATIO * np.maximum(rgb_chroma, 1.0)
+    is_map = facts.numbers("ir", "num_colours") <= COLOUR_MAP_COLOURS
+    is_map &= facts.numbers("ir", "coloured") > COLOURED_SHARE
+    return np.asarray((is_deep & (ir_chroma > GREY_CHROMA)) | (is_grey & ~is_map))

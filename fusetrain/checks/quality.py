@@ -25,7 +25,7 @@ class Limits:
         dark_level: 95 % of the pixels are darker than this level.
         bright_level: Half of the pixels are at least this bright.
         clipped_share: Share of the pixels at the largest value.
-        sharpness: Difference of neighbours over that of pixels 8 apart; 1/8 where all is smooth.
+        sharpness: See `ImageFacts`.
         entropy: Bits.
     """
 

@@ -15,11 +15,9 @@ from PIL import Image
 from fusetrain.checks.lines import spaced
 from fusetrain.data.image import BITS
 
-MAX_SMALL_SIDE = 80
+MAX_SMALL_SIDE = 88
 MIN_SMALL_SIDE = 24
 NEAREST = Image.Resampling.NEAREST
-# Rows of a visible image that sharpness is told from.
-SHARPNESS_ROWS = 8
 MAX_DEEP_SAMPLES = 20_000
 DEEP_PERCENTILES = (0.5, 99.5)
 
@@ -47,7 +45,8 @@ class Samples:
         size: Width and height of the small copy.
         extents: How many of its pixels the picture takes along the width and the height, as the
             last may stand for fewer pixels of the image.
-        rows: (R, W) some rows: NUM_LINES of infrared, SHARPNESS_ROWS of the visible.
+        rows: (R, W) some rows of an infrared image, NUM_LINES where it has as many; None for a
+            visible one.
         columns: (H, NUM_LINES) some columns of an infrared image; None for a visible one.
         colours: As many pixels as the small copy has, none of them a mean; infrared in RGB only.
         deep: More about counts of more than 8 bits; None for others.
@@ -57,15 +56,15 @@ class Samples:
     grey: bytes
     size: tuple[int, int]
     extents: tuple[float, float]
-    rows: NDArray[np.uint8]
+    rows: NDArray[np.uint8] | None = None
     columns: NDArray[np.uint8] | None = None
     colours: bytes | None = None
     deep: Deep | None = None
 
     @property
-    def is_infrared(self) -> bool:
-        """Return whether lines were taken."""
-        return self.columns is not None
+    def levels(self) -> NDArray[np.uint8]:
+        """Return the luma of the small copy as (h, w)."""
+        return np.frombuffer(self.grey, np.uint8).reshape(self.size[1], self.size[0])
 
 
 def take_samples(image: Image.Image, size_hw: tuple[int, int], *, is_ir: bool) -> Samples:
@@ -87,7 +86,7 @@ def take_samples(image: Image.Image, size_hw: tuple[int, int], *, is_ir: bool) -
     data = small.tobytes()
     is_grey = image.mode == "L"
     factor *= round(max(size_hw) / longer)
-    rows, columns = _infrared_lines(image) if is_ir else (_visible_rows(image), None)
+    rows, columns = _infrared_lines(image) if is_ir else (None, None)
     return Samples(
         data,
         data if is_grey else small.convert("L").tobytes(),
@@ -98,14 +97,6 @@ def take_samples(image: Image.Image, size_hw: tuple[int, int], *, is_ir: bool) -
         image.resize(small.size, NEAREST).tobytes() if is_ir and not is_grey else None,
         deep,
     )
-
-
-def _visible_rows(image: Image.Image) -> NDArray[np.uint8]:
-    """Return (SHARPNESS_ROWS, W) of the green channel, or of the only one."""
-    data = image.resize((image.width, SHARPNESS_ROWS), NEAREST).tobytes()
-    channels = len(image.mode)
-    levels = np.frombuffer(data, np.uint8)[channels // 2 :: channels]
-    return levels.reshape(SHARPNESS_ROWS, -1)
 
 
 def _infrared_lines(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:

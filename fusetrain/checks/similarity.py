@@ -19,6 +19,8 @@ MAX_DISTANCE = 4
 # Bits of the five bands; with one more band than bits may differ, one band is equal.
 BAND_BITS = (13, 13, 13, 13, 12)
 MAX_GRADIENT_DISTANCE = 10
+# Blocks whose means differ by less are alike; more than rounding can do.
+TIE_LEVELS = 0.02
 # Mean difference of the 8 x 8 block means, in levels, once both have the same mean.
 MAX_MEAN_DIFFERENCE = 4.0
 # Blank pictures all look alike; they are no duplicates of one another.
@@ -44,10 +46,12 @@ def frequency_hashes(spectra: NDArray[np.floating[Any]]) -> list[bytes]:
 def difference_hashes(means: NDArray[np.floating[Any]]) -> list[bytes]:
     """Return the dHashes of images: whether each block is brighter than its left neighbour.
 
+    Flat parts have no brighter block, however their means are rounded.
+
     Args:
         means: (N, 8, 9) block means of luma.
     """
-    return _packed((means[:, :, 1:] > means[:, :, :-1]).reshape(-1, 64))
+    return _packed((means[:, :, 1:] - means[:, :, :-1] > TIE_LEVELS).reshape(-1, 64))
 
 
 def _packed(bits: NDArray[np.bool_]) -> list[bytes]:

@@ -7,9 +7,9 @@ that is broken slips through, but less has to be computed. What is measured is t
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
+import zlib
 from dataclasses import dataclass
 
 from PIL import Image
@@ -32,8 +32,6 @@ from fusetrain.data.storage import Storage
 
 # Short side in px that is kept in any case.
 MIN_SHORT_SIDE = 24
-# Of the digest of a file: enough to tell many millions apart.
-DIGEST_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -45,14 +43,14 @@ class View:
         size_hw: Height and width in px after EXIF rotation, without border.
         bits: Bits a sample.
         format: Format of the file, whatever its suffix.
-        sha256: First DIGEST_BYTES of the SHA-256 of the file.
+        checksum: CRC-32 of the file, as a signed number.
     """
 
     image: Image.Image
     size_hw: tuple[int, int]
     bits: int
     format: str
-    sha256: bytes
+    checksum: int
 
 
 def open_view(path: str | os.PathLike[str], *, min_side: int, storage: Storage) -> View:
@@ -85,7 +83,7 @@ def open_view(path: str | os.PathLike[str], *, min_side: int, storage: Storage) 
             (width, height) if orientation >= 5 else (height, width),
             BITS.get(opened.mode, 8),
             kind,
-            hashlib.sha256(data).digest()[:DIGEST_BYTES],
+            _checksum(data),
         )
 
 
@@ -98,9 +96,9 @@ def open_both(path: str | os.PathLike[str], *, storage: Storage) -> tuple[View, 
     with decoding(path):
         data = read_bytes(path, max_bytes=MAX_FILE_BYTES)
         kind = file_format(identified(path, io.BytesIO(data)))
-        digest = hashlib.sha256(data).digest()[:DIGEST_BYTES]
+        checksum = _checksum(data)
         rgb, ir = (
-            View(part, (part.height, part.width), BITS.get(part.mode, 8), kind, digest)
+            View(part, (part.height, part.width), BITS.get(part.mode, 8), kind, checksum)
             for part in decode_rgbt(path, border_px=storage.border_px)
         )
         return rgb, ir
@@ -111,3 +109,7 @@ def _reduce_while_decoding(image: Image.Image, min_side: int) -> None:
     scale = min(8, max(image.size) // min_side, min(image.size) // MIN_SHORT_SIDE)
     if scale >= 2:
         image.draft(image.mode, (image.width // scale, image.height // scale))
+
+
+def _checksum(data: bytes) -> int:
+    return zlib.crc32(data) - 2**31

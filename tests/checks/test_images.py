@@ -65,7 +65,7 @@ def test_measures_of_a_pair(tmp_path: Path) -> None:
     assert (ir.clipped_low, ir.clipped_high) == pytest.approx((0.0, 0.0), abs=0.02)
     assert (ir.dead_rows, ir.dead_columns, ir.row_pattern) == (0, 0, 0.0)
     assert ir.sharpness == pytest.approx(1 / 8, abs=0.001)
-    assert (len(ir.sha256), len(ir.picture), len(ir.phash), len(ir.dhash)) == (16, 16, 8, 8)
+    assert (len(ir.picture), len(ir.phash), len(ir.dhash)) == (8, 8, 8)
     assert np.frombuffer(ir.means, np.uint8)[:8] == pytest.approx(np.arange(8) * 28 + 14, abs=1)
     assert facts.luma_difference is not None
     assert facts.luma_difference > 10
@@ -97,7 +97,7 @@ def test_picture_does_not_depend_on_the_file_around_it(tmp_path: Path) -> None:
     one = both(measured(tmp_path, scene(), ramp(), compress_level=1))
     other = both(measured(tmp_path, scene(), ramp(), compress_level=9))
     assert [image.picture for image in one] == [image.picture for image in other]
-    assert one[0].sha256 != other[0].sha256
+    assert one[0].checksum != other[0].checksum
     changed = scene().copy()
     changed[40:60, 40:60] = 0
     assert both(measured(tmp_path, changed, ramp()))[0].picture != one[0].picture
@@ -178,6 +178,6 @@ def test_pairs_measure_the_same_together_as_alone(tmp_path: Path) -> None:
     Image.fromarray(scene()[:, :, 0].astype(np.uint16) * 30).save(tmp_path / "1.tif")
     (tmp_path / "2.png").write_bytes(b"no image")
     together = measure_pixels([decode_pair(task) for task in tasks])
-    assert together == [measure_pair(task) for task in tasks]
+    assert list(together) == [measure_pair(task) for task in tasks]
     assert [facts.rgb is None for facts in together] == [False, False, True, False, False]
     assert measure_pixels([decode_pair(tasks[2])])[0].ir is not None

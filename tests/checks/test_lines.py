@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from fusetrain.checks.lines import LineNumbers, measure_lines, sharpness, spaced
+from fusetrain.checks.lines import measure_lines, sharpness, spaced
 
 
 def scene(*, seed: int = 1, size: tuple[int, int] = (320, 240)) -> NDArray[np.uint8]:
@@ -17,9 +20,23 @@ def scene(*, seed: int = 1, size: tuple[int, int] = (320, 240)) -> NDArray[np.ui
     return np.clip(smooth + rng.normal(0, 2, smooth.shape), 0, 255).astype(np.uint8)
 
 
+class LineNumbers(NamedTuple):
+    dead_rows: int = 0
+    dead_columns: int = 0
+    row_pattern: float = 0.0
+    column_pattern: float = 0.0
+
+
+def measured(images: Sequence[NDArray[np.uint8]]) -> list[LineNumbers]:
+    rows = [levels[spaced(len(levels))] for levels in images]
+    columns = [levels[:, spaced(levels.shape[1])] for levels in images]
+    found = measure_lines(rows, columns)
+    parts = [found[name].tolist() for name in LineNumbers._fields]
+    return [LineNumbers(*own) for own in zip(*parts, strict=True)]
+
+
 def numbers(levels: NDArray[np.uint8]) -> LineNumbers:
-    rows, columns = levels[spaced(levels.shape[0])], levels[:, spaced(levels.shape[1])]
-    return measure_lines([rows], [columns])[0]
+    return measured([levels])[0]
 
 
 def test_places_lie_evenly_and_centred() -> None:
@@ -77,19 +94,20 @@ def test_some_edges_across_the_image_are_no_stripes() -> None:
 def test_sharpness_falls_with_blur_and_ignores_contrast() -> None:
     image = Image.fromarray(scene())
     found = sharpness(
-        [np.asarray(image.filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 2, 5, 10)]
-    )
+        [np.asarray(image.filter(ImageFilter.GaussianBlur(radius))) for radius in (0, 2, 5, 10)],
+        apart=8,
+    ).tolist()
     assert found == sorted(found, reverse=True)
     assert found[-1] == pytest.approx(1 / 8, abs=0.02)
     pale = np.asarray(image) // 2
-    assert sharpness([pale]) == pytest.approx(found[:1], rel=0.02)
+    assert sharpness([pale], apart=8).tolist() == pytest.approx(found[:1], rel=0.02)
 
 
 def test_small_and_constant_images_have_numbers_too() -> None:
     for shape in ((1, 1), (31, 200), (200, 31), (40, 40)):
         flat = np.full(shape, 7, np.uint8)
         assert numbers(flat) == LineNumbers()
-        assert sharpness([flat]) == [1.0]
+        assert sharpness([flat], apart=8).tolist() == [1.0]
 
 
 def test_images_of_many_sizes_are_measured_as_each_alone() -> None:
@@ -104,9 +122,9 @@ def test_images_of_many_sizes_are_measured_as_each_alone() -> None:
         dead,
         scene(seed=5, size=(33, 40)),
     ]
+    assert measured(images) == [numbers(levels) for levels in images]
+    assert measured(images)[4].dead_rows
     rows = [levels[spaced(len(levels))] for levels in images]
-    columns = [levels[:, spaced(levels.shape[1])] for levels in images]
-    assert measure_lines(rows, columns) == [numbers(levels) for levels in images]
-    assert [bool(found.dead_rows) for found in measure_lines(rows, columns)][4]
-    assert sharpness(rows) == [sharpness([own])[0] for own in rows]
-    assert measure_lines([], []) == []
+    alone = [sharpness([own], apart=8)[0] for own in rows]
+    assert sharpness(rows, apart=8).tolist() == alone
+    assert measured([]) == []

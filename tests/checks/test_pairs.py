@@ -25,7 +25,7 @@ from fusetrain.checks.quality import check_quality
 RGB = ImageFacts(
     (480, 640),
     8,
-    b"r" * 32,
+    7,
     chroma=18.0,
     num_colours=1,
     spread=200.0,

@@ -1,24 +1,23 @@
 """Many values of one type in a few numpy arrays: numbers, text, tuples, optional ones, dataclasses.
 
-Which arrays a type needs follows from its annotation, so that a dataclass may gain fields without
-a word here. Python objects exist only while somebody looks at them; what is read back equals what
-was packed, bit for bit.
+Python objects exist only while somebody looks at them; whole columns are read as arrays. Which
+arrays a type needs is the business of `packing.py`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from itertools import pairwise
-from types import NoneType, UnionType
-from typing import Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-NUMBER_KINDS = {bool: "b", int: "i", float: "f"}
 Arrays = dict[str, NDArray[Any]]
+Rows = NDArray[np.int64]
+# Stands for a row of a value that is not there.
+ABSENT = -1
 
 
 class Column(Protocol):
@@ -32,6 +31,10 @@ class Column(Protocol):
 
     def arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """Yield the arrays of this column with their names below it."""
+        ...
+
+    def taken(self, rows: Rows) -> Column:
+        """Return the values of some rows, in their order, as a column."""
         ...
 
 
@@ -51,6 +54,10 @@ class Numbers:
     def arrays(self) -> Iterator[tuple[str, NDArray[Any]]]:
         """Yield the one array."""
         yield "", self.array
+
+    def taken(self, rows: Rows) -> Numbers:
+        """Return some of the numbers."""
+        return Numbers(self.array[rows])
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,26 @@ class Packed:
         """Yield the bytes and where each value ends in them."""
         yield "blob", self.blob
         yield "ends", self.ends
+
+    def taken(self, rows: Rows) -> Packed:
+        """Return some of the strings."""
+        places, ends = _spread(self.ends, rows)
+        return Packed(self.blob[places], ends, self.decode)
+
+    @property
+    def lengths(self) -> Rows:
+        """Return how many bytes each string has."""
+        return _spans(self.ends)[1]
+
+    def heads(self, width: int) -> NDArray[np.uint8]:
+        """Return the first bytes of each string as (N, width); zeros where it is shorter."""
+        starts, lengths = _spans(self.ends)
+        if len(lengths) and (lengths == lengths[0]).all() and lengths[0] >= width:
+            return self.blob.reshape(len(lengths), -1)[:, :width]
+        found = np.zeros((len(lengths), width), np.uint8)
+        long = np.flatnonzero(lengths >= width)
+        found[long] = self.blob[starts[long, None] + np.arange(width)]
+        return found
 
 
 @dataclass(frozen=True)
@@ -103,6 +130,21 @@ class Ragged:
         yield "ends", self.ends
         yield from _below("item", self.items)
 
+    def taken(self, rows: Rows) -> Ragged:
+        """Return some of the tuples or values."""
+        places, ends = _spread(self.ends, rows)
+        return Ragged(self.items.taken(places), ends, self.is_optional)
+
+    @property
+    def lengths(self) -> Rows:
+        """Return how many items each row has."""
+        return _spans(self.ends)[1]
+
+    def places(self, number: int) -> Rows:
+        """Return for each row where its item of this number stands in ``items``, or ABSENT."""
+        starts, lengths = _spans(self.ends)
+        return np.where(number < lengths, starts + number, ABSENT)
+
 
 @dataclass(frozen=True)
 class Records:
@@ -124,121 +166,35 @@ class Records:
         for name, column in self.columns.items():
             yield from _below(name, column)
 
+    def taken(self, rows: Rows) -> Records:
+        """Return some of the records."""
+        return Records(self.kind, {n: column.taken(rows) for n, column in self.columns.items()})
 
-def pack(hint: Any, values: Sequence[Any]) -> Column:
-    """Return values of an annotated type as a column.
+
+def locate(column: Column, names: Sequence[str | int]) -> tuple[Column, Rows]:
+    """Return the column that a field of a field stands in, and the row in it of each value.
 
     Args:
-        hint: bool, int, float, str, bytes, a Literal of strings, a Mapping (stored as JSON), a
-            tuple of one of these, one of these or None, or a dataclass of these.
-        values: The values, one a row.
+        column: Where to begin.
+        names: Fields of dataclasses and numbers of items of tuples, from the outside.
+
+    Returns:
+        The column, and for each row of the first one its row there; ABSENT where a value on the
+        way is None, or a tuple too short.
     """
-    if hint in NUMBER_KINDS:
-        array: NDArray[Any] = np.array(
-            values, {bool: np.bool_, int: np.int64, float: np.float64}[hint]
-        )
-        return Numbers(array if hint is bool else _narrow(array))
-    if is_dataclass(hint):
-        parts = {
-            name: pack(own, [getattr(value, name) for value in values])
-            for name, own in _field_hints(hint)
-        }
-        return Records(hint, parts)  # type: ignore[arg-type]
-    inner, is_optional = _inner(hint)
-    if inner is None:
-        encode, decode = _codec(hint)
-        encoded = [encode(value) for value in values]
-        return Packed(np.frombuffer(b"".join(encoded), np.uint8), _ends(encoded), decode)
-    rows = [() if v is None else (v,) for v in values] if is_optional else values
-    return Ragged(pack(inner, [item for row in rows for item in row]), _ends(rows), is_optional)
-
-
-def restore(hint: Any, arrays: Mapping[str, NDArray[Any]], *, name: str = "") -> Column:
-    """Return the column whose arrays were named by `Column.arrays`.
-
-    Raises:
-        ValueError: The arrays do not fit the type or one another.
-        KeyError: One is missing.
-    """
-    if hint in NUMBER_KINDS:
-        return Numbers(_typed(arrays[name], NUMBER_KINDS[hint]))
-    if is_dataclass(hint):
-        parts = {
-            own: restore(part, arrays, name=_joined(name, own)) for own, part in _field_hints(hint)
-        }
-        if len({len(part) for part in parts.values()}) > 1:
-            raise ValueError(f"columns of {name or 'the table'} differ in length")
-        return Records(hint, parts)  # type: ignore[arg-type]
-    inner, is_optional = _inner(hint)
-    ends = _typed(arrays[_joined(name, "ends")], "i")
-    if inner is None:
-        blob = _typed(arrays[_joined(name, "blob")], "u")
-        return Packed(blob, _checked(ends, len(blob)), _codec(hint)[1])
-    items = restore(inner, arrays, name=_joined(name, "item"))
-    return Ragged(items, _checked(ends, len(items)), is_optional)
-
-
-def joined_arrays(parts: Sequence[Arrays]) -> Arrays:
-    """Return the arrays of several columns of one type as those of one column.
-
-    The parts are emptied on the way, so that no more than one array exists twice.
-    """
-    result: Arrays = {}
-    for name in list(parts[0]):
-        own = [part.pop(name) for part in parts]
-        if name.rpartition(".")[2] == "ends":
-            lasts = np.cumsum([0, *(int(ends[-1]) if len(ends) else 0 for ends in own)])
-            own = [ends + offset for ends, offset in zip(own, lasts[:-1], strict=True)]
-        joined = np.concatenate(own)
-        result[name] = _narrow(joined) if joined.dtype.kind in "if" else joined
-    return result
-
-
-def schema_of(hint: Any) -> str:
-    """Return a type and all its fields as text; equal text means equal columns."""
-    if is_dataclass(hint):
-        parts = ", ".join(f"{name}: {schema_of(own)}" for name, own in _field_hints(hint))
-        return f"{{{parts}}}"
-    if hint in NUMBER_KINDS:
-        return str(hint.__name__)
-    inner, is_optional = _inner(hint)
-    if inner is None:
-        return str(hint if get_origin(hint) else hint.__name__)
-    return f"{schema_of(inner)}?" if is_optional else f"[{schema_of(inner)}]"
-
-
-def _inner(hint: Any) -> tuple[Any, bool]:
-    """Return what a tuple or an optional type holds, and which of the two; None for neither."""
-    arguments = get_args(hint)
-    if get_origin(hint) in (Union, UnionType):
-        kinds = [argument for argument in arguments if argument is not NoneType]
-        assert len(kinds) == len(arguments) - 1 == 1, f"{hint} cannot stand in columns"
-        return kinds[0], True
-    if get_origin(hint) is tuple:
-        kinds = list(dict.fromkeys(a for a in arguments if a is not Ellipsis))
-        assert len(kinds) == 1, f"{hint} cannot stand in columns"
-        return kinds[0], False
-    return None, False
-
-
-def _codec(hint: Any) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
-    """Return how values of a type become bytes, and back."""
-    if hint is bytes:
-        return bytes, bytes
-    if hint is str or get_origin(hint) is Literal:
-        # Names of files may hold bytes that are no text.
-        return (
-            lambda text: text.encode("utf-8", "surrogateescape"),
-            lambda data: data.decode("utf-8", "surrogateescape"),
-        )
-    assert get_origin(hint) is not None, f"{hint} cannot stand in columns"
-    assert issubclass(get_origin(hint), Mapping), f"{hint} cannot stand in columns"
-    return lambda value: json.dumps(dict(value)).encode(), json.loads
-
-
-def _field_hints(kind: Any) -> list[tuple[str, Any]]:
-    hints = get_type_hints(kind)
-    return [(entry.name, hints[entry.name]) for entry in fields(kind)]
+    rows = np.arange(len(column), dtype=np.int64)
+    rest = list(names)
+    while rest or isinstance(column, Ragged):
+        if isinstance(column, Ragged):
+            if not column.is_optional and not rest:
+                break
+            own = column.places(0 if column.is_optional else int(rest.pop(0)))
+            rows = np.where(rows == ABSENT, ABSENT, own[rows]) if len(own) else rows
+            column = column.items
+        else:
+            assert isinstance(column, Records), f"nothing below {rest}"
+            column = column.columns[str(rest.pop(0))]
+    return column, rows
 
 
 def _bounds(ends: NDArray[np.integer[Any]], start: int, stop: int) -> list[int]:
@@ -246,41 +202,27 @@ def _bounds(ends: NDArray[np.integer[Any]], start: int, stop: int) -> list[int]:
     return [first, *ends[start:stop].tolist()]
 
 
-def _ends(values: Sequence[Any]) -> NDArray[np.integer[Any]]:
-    lengths = np.fromiter(map(len, values), np.int64, len(values))
-    return _narrow(np.cumsum(lengths, dtype=np.int64))
-
-
 def _below(name: str, column: Column) -> Iterator[tuple[str, NDArray[Any]]]:
     for inner, array in column.arrays():
-        yield _joined(name, inner), array
+        yield joined_name(name, inner), array
 
 
-def _joined(name: str, inner: str) -> str:
+def joined_name(name: str, inner: str) -> str:
+    """Return the name of what stands below another name."""
     return f"{name}.{inner}" if name and inner else name or inner
 
 
-def _narrow(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Return numbers in the smallest type that holds every one of them exactly."""
-    if numbers.dtype.kind == "f":
-        with np.errstate(over="ignore"):
-            small = numbers.astype(np.float32)
-        return small if np.array_equal(small, numbers, equal_nan=True) else numbers
-    low, high = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
-    kinds = (np.int8, np.int16, np.int32, np.int64)
-    limits = (np.iinfo(kind) for kind in kinds)
-    fits = next(limit.dtype for limit in limits if limit.min <= low and high <= limit.max)
-    return numbers.astype(fits, copy=False)
+def _spans(ends: NDArray[np.integer[Any]]) -> tuple[Rows, Rows]:
+    """Return where each value starts, and its length."""
+    stops = ends.astype(np.int64)
+    starts = np.zeros_like(stops)
+    starts[1:] = stops[:-1]
+    return starts, stops - starts
 
 
-def _typed(array: NDArray[Any], kind: str) -> NDArray[Any]:
-    if array.dtype.kind != kind or array.ndim != 1:
-        raise ValueError(f"{array.ndim}-D {array.dtype}, expected another kind")
-    return array
-
-
-def _checked(ends: NDArray[np.integer[Any]], length: int) -> NDArray[np.integer[Any]]:
-    rising = bool((np.diff(ends, prepend=0) >= 0).all())
-    if not rising or (int(ends[-1]) if len(ends) else 0) != length:
-        raise ValueError("rows do not fit their values")
-    return ends
+def _spread(ends: NDArray[np.integer[Any]], rows: Rows) -> tuple[Rows, Rows]:
+    """Return the places of all items of some rows, and where each row ends among them."""
+    starts, lengths = (part[rows] for part in _spans(ends))
+    stops = np.cumsum(lengths, dtype=np.int64)
+    places = np.repeat(starts - stops + lengths, lengths) + np.arange(lengths.sum())
+    return np.asarray(places, np.int64), stops

@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from fusetrain.checks import boxes, duplicates, infrared, labels, leakage, pairs, quality, splits
 from fusetrain.checks.findings import CODES, LEVELS, Finding
+from fusetrain.checks.flow.facts import FactsTable, as_table
+from fusetrain.checks.flow.screening import worth_a_look
 from fusetrain.checks.images import PairFacts
 from fusetrain.checks.registration import partners
 from fusetrain.checks.registration import shifts as registration
@@ -29,7 +33,7 @@ SCAN_CHECKS: tuple[Callable[[SplitScan], list[Finding]], ...] = (
     boxes.check_corners,
     boxes.check_agreement,
 )
-# One pair that was decoded in full.
+# One pair that was decoded in full; `screening.py` tells which pairs they are asked about.
 PAIR_CHECKS: tuple[Callable[[PairFacts], list[Finding]], ...] = (
     pairs.check_aspect,
     pairs.check_copy,
@@ -98,30 +102,33 @@ def _found(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> Iterator[F
         for scan_check in SCAN_CHECKS:
             yield from scan_check(scan)
     pair_checks = tuple(filter(is_usable, PAIR_CHECKS))
-    for fact in evidence.facts:
+    table = as_table(PairFacts, evidence.facts)
+    for fact in table.taken(worth_a_look(table)):
         yield from fact.findings
         for pair_check in pair_checks:
             yield from pair_check(fact)
-    for name, own in _by_split(evidence).items():
+    for name, own in _by_split(evidence.scans, table).items():
         for split_check in filter(is_usable, SPLIT_CHECKS):
             yield from split_check(own)
-        sizes_hw = {fact.row: fact.rgb.size_hw for fact in own if fact.rgb is not None}
+        sizes_hw = np.stack([own.numbers("rgb", "size_hw", side) for side in (0, 1)], axis=1)
         yield from labels.check_tiny_boxes(evidence.scans[name], sizes_hw, imgsz=imgsz)
     yield from splits.check_classes(tuple(evidence.scans.values()))
     for set_check in filter(is_usable, SET_CHECKS):
-        yield from set_check(evidence.facts)
+        yield from set_check(table)
     yield from registration.check_registration(evidence.registration, max_shift_px=max_shift_px)
     yield from partners.check_partners(evidence.registration, evidence.partners)
 
 
-def _by_split(evidence: Evidence) -> dict[str, Sequence[PairFacts]]:
+def _by_split(
+    scans: Mapping[str, SplitScan], facts: FactsTable[PairFacts]
+) -> dict[str, FactsTable[PairFacts]]:
     """Return the facts of each split; a part of a table is no copy."""
     own = {}
     start = 0
-    for name, scan in evidence.scans.items():
-        own[name] = evidence.facts[start : start + len(scan.index)]
+    for name, scan in scans.items():
+        own[name] = facts.part(start, start + len(scan.index))
         start += len(scan.index)
-    assert start == len(evidence.facts)
+    assert start == len(facts)
     return own
 
 

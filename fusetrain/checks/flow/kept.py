@@ -12,7 +12,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -134,30 +134,30 @@ class KeptFacts(Generic[Fact]):
         return np.where(self.keys[at] == keys, self.places[at], MISSING)
 
     def keeping(
-        self, facts: Iterable[Fact], keys: NDArray[np.uint64]
-    ) -> Generator[Fact, None, None]:
+        self, blocks: Iterable[Sequence[Fact]], keys: NDArray[np.uint64]
+    ) -> Generator[Sequence[Fact], None, None]:
         """Pass facts on and write them to the folder from time to time, and when it ends.
 
         Args:
-            facts: New facts.
+            blocks: New facts.
             keys: Their keys, in the same order.
         """
-        pending: list[Fact] = []
-        start, since_s = 0, time.monotonic()
+        pending: list[Sequence[Fact]] = []
+        start, stop, since_s = 0, 0, time.monotonic()
         try:
-            for fact in facts:
-                pending.append(fact)
-                full = len(pending) >= SEGMENT_PAIRS or time.monotonic() - since_s > SEGMENT_S
-                if full:
-                    self._write(pending, keys[start : start + len(pending)])
-                    start, pending, since_s = start + len(pending), [], time.monotonic()
-                yield fact
+            for block in blocks:
+                pending.append(block)
+                stop += len(block)
+                if stop - start >= SEGMENT_PAIRS or time.monotonic() - since_s > SEGMENT_S:
+                    self._write(pending, keys[start:stop])
+                    start, pending, since_s = stop, [], time.monotonic()
+                yield block
         finally:
             if pending:
-                self._write(pending, keys[start : start + len(pending)])
+                self._write(pending, keys[start:stop])
 
-    def _write(self, facts: list[Fact], keys: NDArray[np.uint64]) -> None:
-        table = FactsTable.pack(self.kind, facts)
+    def _write(self, blocks: list[Sequence[Fact]], keys: NDArray[np.uint64]) -> None:
+        table = FactsTable.gather(self.kind, blocks)
         arrays = {f"facts.{name}": array for name, array in table.arrays().items()}
         content = FactsFile(_header(self.kind, self.name), {**arrays, "keys": keys})
         # Shards on several machines may write to one folder.

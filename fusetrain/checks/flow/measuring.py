@@ -18,7 +18,7 @@ from fusetrain.checks.findings import finding
 from fusetrain.checks.flow.facts import FactsTable
 from fusetrain.checks.flow.headers import measure_headers
 from fusetrain.checks.flow.kept import MISSING, KeptFacts, stamped_keys
-from fusetrain.checks.flow.pool import TIMEOUT_S, default_workers, run_contained
+from fusetrain.checks.flow.pool import TIMEOUT_S, default_workers, run_contained, run_in_blocks
 from fusetrain.checks.flow.pool_child import TwoSteps
 from fusetrain.checks.flow.tasks import PairTasks
 from fusetrain.checks.images import (
@@ -77,7 +77,7 @@ def hung_pair(task: PairTask) -> PairFacts:
 
 
 PIXELS = Measurement(
-    "pairs", PairFacts, TwoSteps(decode_pair, measure_pixels), crashed_pair, hung_pair, 32
+    "pairs", PairFacts, TwoSteps(decode_pair, measure_pixels), crashed_pair, hung_pair, 64
 )
 HEADERS = Measurement("headers", PairFacts, measure_headers, crashed_pair, hung_pair, 128)
 REGISTRATION = Measurement(
@@ -97,7 +97,7 @@ class Effort:
     Attributes:
         workers: Child processes; one a core when None.
         state: Folder that facts are kept in and taken from; None keeps nothing.
-        progress: Called with what is done and the total, after each fact.
+        progress: Called with what is done and the total, after each block of facts.
         total: Facts that are measured in all.
         done: Facts so far.
     """
@@ -113,11 +113,11 @@ class Effort:
         """Return the number of child processes."""
         return self.workers or default_workers()
 
-    def counted(self, facts: Iterable[Fact]) -> Iterator[Fact]:
-        """Pass facts on and tell of each."""
-        for fact in facts:
-            yield fact
-            self.done += 1
+    def counted(self, blocks: Iterable[Sequence[Fact]]) -> Iterator[Sequence[Fact]]:
+        """Pass blocks of facts on and tell of each."""
+        for block in blocks:
+            yield block
+            self.done += len(block)
             if self.progress is not None:
                 self.progress(self.done, self.total)
 
@@ -127,15 +127,22 @@ def measure(what: Measurement[Fact], tasks: PairTasks, *, effort: Effort) -> Fac
     if effort.state is None:
         fresh = _fresh(what, tasks, effort=effort)
         with closing(fresh):
-            return FactsTable.pack(what.kind, effort.counted(fresh))
+            return FactsTable.gather(what.kind, effort.counted(fresh))
     kept = KeptFacts.load(effort.state, what.kind, name=what.name)
     keys = stamped_keys(tasks)
     places = kept.find(keys)
-    new = np.flatnonzero(places == MISSING)
-    fresh = kept.keeping(_fresh(what, tasks.picked(new), effort=effort), keys[new])
+    is_new = places == MISSING
+    known = kept.table.taken(places[~is_new])
+    effort.done += len(known)
+    fresh = kept.keeping(
+        _fresh(what, tasks.picked(np.flatnonzero(is_new)), effort=effort), keys[is_new]
+    )
     with closing(fresh):
-        every = _joined(kept.table, places.tolist(), tasks=tasks, fresh=fresh)
-        return FactsTable.pack(what.kind, effort.counted(every))
+        measured = FactsTable.gather(what.kind, effort.counted(fresh))
+    both = FactsTable.join(what.kind, [known, measured])
+    in_order = both.taken(np.argsort(np.argsort(is_new, kind="stable"), kind="stable"))
+    # Files may have come or gone before a pair, so that its row is another.
+    return in_order.with_numbers("row", tasks.rows_in_splits())
 
 
 def measure_all(
@@ -166,8 +173,8 @@ def compare_partners(
 
 def _fresh(
     what: Measurement[Fact], tasks: Sequence[PairTask], *, effort: Effort
-) -> Generator[Fact, None, None]:
-    return run_contained(
+) -> Generator[Sequence[Fact], None, None]:
+    return run_in_blocks(
         what.function,
         tasks,
         crashed=what.crashed,
@@ -175,14 +182,3 @@ def _fresh(
         workers=effort.num_workers,
         chunk=what.chunk,
     )
-
-
-def _joined(
-    known: FactsTable[Fact], places: Sequence[int], *, tasks: PairTasks, fresh: Iterator[Fact]
-) -> Iterator[Fact]:
-    """Yield known and fresh facts in the order of the tasks."""
-    for number, place in enumerate(places):
-        if place == MISSING:
-            yield next(fresh)
-        else:  # files may have come or gone before it, so that its row is another
-            yield replace(known[place], row=tasks[number].row)

@@ -11,7 +11,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
@@ -46,8 +46,37 @@ def run_contained(
 ) -> Generator[Result, None, None]:
     """Yield ``function(item)`` for every item, in order.
 
+    The arguments, and what is raised, are those of `run_in_blocks`.
+    """
+    blocks = run_in_blocks(
+        function,
+        items,
+        crashed=crashed,
+        hung=hung,
+        workers=workers,
+        timeout_s=timeout_s,
+        chunk=chunk,
+    )
+    with closing(blocks):
+        for block in blocks:
+            yield from block
+
+
+def run_in_blocks(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    *,
+    crashed: Callable[[Item], Result],
+    hung: Callable[[Item], Result] | None = None,
+    workers: int,
+    timeout_s: float = TIMEOUT_S,
+    chunk: int = CHUNK,
+) -> Generator[Sequence[Result], None, None]:
+    """Yield ``function(item)`` for every item, in order, as the sequences that children send.
+
     Args:
-        function: A function of a module; what it raises ends the whole run.
+        function: A function of a module; what it raises ends the whole run. The second step of
+            `TwoSteps` decides what a sequence is; a list where some of its items were lost.
         items: Picklable items; may be made when they are asked for.
         crashed: Gives the result of an item whose child died twice; runs in this process.
         hung: The same for an item that twice took longer than ``timeout_s``; ``crashed`` if None.
@@ -77,16 +106,27 @@ class _Job(Generic[Item, Result]):
     """A chunk of items and what is known of their results."""
 
     items: Sequence[Item]
-    results: dict[int, Result] = field(default_factory=dict)
+    parts: list[tuple[Sequence[int], Sequence[Result]]] = field(default_factory=list)
     losses: dict[int, int] = field(default_factory=dict)
 
     @property
     def open_items(self) -> list[tuple[int, Item]]:
-        return [pair for pair in enumerate(self.items) if pair[0] not in self.results]
+        known = {number for numbers, _ in self.parts for number in numbers}
+        return [pair for pair in enumerate(self.items) if pair[0] not in known]
 
     @property
     def is_done(self) -> bool:
-        return len(self.results) == len(self.items)
+        return sum(len(numbers) for numbers, _ in self.parts) == len(self.items)
+
+    def blocks(self) -> Iterator[Sequence[Result]]:
+        """Yield all results in the order of the items; as they came where they came in order."""
+        parts = sorted(self.parts, key=lambda part: part[0][0])
+        numbers = [number for own, _ in parts for number in own]
+        if numbers == list(range(len(numbers))):
+            yield from (results for _, results in parts)
+            return
+        single = [pair for own, results in parts for pair in zip(own, results, strict=True)]
+        yield [result for _, result in sorted(single, key=lambda pair: pair[0])]
 
 
 def _in_order(
@@ -96,7 +136,7 @@ def _in_order(
     size: int,
     crashed: Callable[[Item], Result],
     hung: Callable[[Item], Result],
-) -> Iterator[Result]:
+) -> Iterator[Sequence[Result]]:
     """Keep all children busy and yield the results of the chunks in their order."""
     ahead: deque[_Job[Item, Result]] = deque()
     waiting: deque[_Job[Item, Result]] = deque()
@@ -113,12 +153,11 @@ def _in_order(
                 job.losses[position] = job.losses.get(position, 0) + 1
                 if job.losses[position] >= ATTEMPTS:
                     verdict = hung if was_hung else crashed
-                    job.results[position] = verdict(job.items[position])
+                    job.parts.append(([position], [verdict(job.items[position])]))
             if not job.is_done:
                 waiting.appendleft(job)
         while ahead and ahead[0].is_done:
-            done = ahead.popleft()
-            yield from (done.results[row] for row in range(len(done.items)))
+            yield from ahead.popleft().blocks()
 
 
 @dataclass
@@ -208,12 +247,12 @@ class _Crew(Generic[Item, Result]):
         """Take in a message; False where the child is gone."""
         assert child.job is not None
         try:
-            results, error = child.pipe.recv()
+            numbers, results, error = child.pipe.recv()
         except (EOFError, OSError):
             return False
         if error is not None:
             raise error
-        child.job.results.update(results)
+        child.job.parts.append((numbers, results))
         child.since_s = time.monotonic()
         self._false_starts = 0
         if child.job.is_done:

@@ -20,6 +20,8 @@ from typing import Any, Generic, TypeVar
 
 IDLE = -1
 FLUSH_S = 0.5
+# New objects before garbage is looked for; nearly all go by themselves.
+GARBAGE_OBJECTS = 20_000
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Item = TypeVar("Item")
@@ -49,7 +51,7 @@ def serve(function: Callable[[Item], Result], pipe: Connection, reached: Any) ->
 
     Args:
         function: What is done with each item.
-        pipe: Brings lists of (number, item); takes (results by number, error or None).
+        pipe: Brings lists of (number, item); takes (numbers, their results, error or None).
         reached: Shared integer, set to the number of each item before it is begun.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -58,6 +60,7 @@ def serve(function: Callable[[Item], Result], pipe: Connection, reached: Any) ->
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("800")
     gc.freeze()  # modules are not garbage; what is collected is only what the work leaves behind
+    gc.set_threshold(GARBAGE_OBJECTS)
     with suppress(EOFError, OSError):  # the parent is gone
         while True:
             _work(function, pipe, reached)
@@ -72,8 +75,8 @@ def _work(function: Callable[[Item], Result], pipe: Connection, reached: Any) ->
 
 def _results(
     function: Callable[[Item], Result], job: Sequence[tuple[int, Item]], reached: Any
-) -> Iterator[tuple[dict[int, Result], Exception | None]]:
-    """Yield results by number; the last time maybe none and what was raised."""
+) -> Iterator[tuple[list[int], Sequence[Result], Exception | None]]:
+    """Yield numbers and results; the last time maybe none and what was raised."""
     first = function.first if isinstance(function, TwoSteps) else function
     parts: dict[int, Any] = {}
     flushed_s = time.monotonic()
@@ -82,21 +85,20 @@ def _results(
             reached.value = number
             parts[number] = first(item)
             if time.monotonic() - flushed_s > FLUSH_S:
-                yield _finished(function, parts), None
+                yield list(parts), _finished(function, parts), None
                 parts, flushed_s = {}, time.monotonic()
         if parts:
-            yield _finished(function, parts), None
+            yield list(parts), _finished(function, parts), None
     except MemoryError:
         os._exit(1)  # as if the kernel had ended it
     except Exception as error:
         error.add_note(traceback.format_exc())
-        yield {}, error
+        yield [], [], error
 
 
-def _finished(function: Callable[[Item], Result], parts: dict[int, Any]) -> dict[int, Result]:
-    if not isinstance(function, TwoSteps):
-        return parts
-    return dict(zip(parts, function.rest(list(parts.values())), strict=True))
+def _finished(function: Callable[[Item], Result], parts: dict[int, Any]) -> Sequence[Result]:
+    done = list(parts.values())
+    return function.rest(done) if isinstance(function, TwoSteps) else done
 
 
 @contextmanager

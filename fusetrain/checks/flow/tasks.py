@@ -59,6 +59,12 @@ class PairTasks(Sequence[PairTask]):
             storage=index.storage,
         )
 
+    def rows_in_splits(self) -> NDArray[np.int64]:
+        """Return the row of each task in the index of its split."""
+        rows = np.asarray(self.rows, np.int64)
+        splits = np.searchsorted(self._starts, rows, side="right") - 1
+        return np.asarray(rows - self._starts[splits], np.int64)
+
     def picked(self, numbers: NDArray[np.int64]) -> PairTasks:
         """Return some of the tasks, by their places in this sequence."""
         return PairTasks(self._indexes, np.asarray(self.rows, np.int64)[numbers])

@@ -139,7 +139,7 @@ def _brightness(facts: Sequence[PairFacts]) -> str:
         Series(
             name,
             # An image that was not decoded (headers only) has no digest.
-            np.array([image.median for image in images if image is not None and image.sha256]),
+            np.array([image.median for image in images if image is not None and image.picture]),
         )
         for name, images in (
             ("visible", [fact.rgb for fact in facts]),

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fusetrain.checks.findings import finding
-from fusetrain.checks.flow.columns import pack
 from fusetrain.checks.flow.facts import FactsTable, facts_schema
+from fusetrain.checks.flow.packing import pack
 from fusetrain.checks.images import ImageFacts, PairFacts
 from fusetrain.checks.registration.shifts import RegistrationFacts
 
@@ -60,7 +60,7 @@ ROWS = [
 
 
 def make_pair(row: int) -> PairFacts:
-    rgb = ImageFacts((480 + row, 640), 8, bytes([row % 256] * 32), row / 7, 3, 1.5)
+    rgb = ImageFacts((480 + row, 640), 8, row % 256, row / 7, 3, 1.5)
     found = (finding("I04", "x", path="a", line=row, numbers={"n": row}),) if row % 5 == 0 else ()
     return PairFacts("train", row, f"images/{row}.jpg", f"ir/{row}.png", rgb, findings=found)
 
@@ -129,7 +129,9 @@ def test_a_million_pairs_would_take_less_than_600_megabytes() -> None:
                 "str": lambda: "JPEG",
                 "bytes": lambda: rng.bytes(16),
             }[kind]()
-        return ImageFacts(**{**values, "size_hw": (1024, 1280), "sha256": rng.bytes(32)})
+        return ImageFacts(
+            **{**values, "size_hw": (1024, 1280), "checksum": int(rng.integers(-(2**31), 2**31))}
+        )
 
     paths = "images/train/sequence_0001/frame_0000001"
     pairs = [
@@ -143,7 +145,7 @@ def facts_schema_of_image() -> dict[str, str]:
     return {
         name: str(kind)
         for name, kind in ImageFacts.__annotations__.items()
-        if name not in ("size_hw", "sha256")
+        if name not in ("size_hw", "checksum")
     }
 
 
@@ -171,7 +173,7 @@ def put(name: str, array: Any) -> Callable[[dict[str, Any]], object]:
     "damage",
     [
         drop("row"),
-        drop("rgb.item.sha256.blob"),
+        drop("rgb.item.checksum"),
         put("row", [1, 2]),
         put("row", [0.0, 1.0, 2.0]),
         put("row", [[0, 1, 2]]),
