@@ -18,12 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from measuring.tables import table_text
 
 from fusetrain import build
+from fusetrain.batches import BatchSource
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.data.demo import write_demo
@@ -32,6 +34,7 @@ from fusetrain.engine.infer import Validation
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.engine.signals import StopFlag
 from fusetrain.results.run_dir import RunDir
+from fusetrain.resuming import resume
 from fusetrain.session import assemble, choose_machine, make_trainer
 from fusetrain.training import RunReporter, train
 
@@ -79,14 +82,12 @@ def measure(config: Config, folder: Path, *, steps: int) -> dict[str, Any]:
     run = RunDir.create(folder, "measured")
     keeper = RunKeeper(run, session.detector, session.runner, context={}, description={})
     reporter, state = UntilStep(steps + 1), TrainState()
-    from fusetrain.batches import BatchSource
-
     source = BatchSource(config, data, machine)
     trainer = make_trainer(session, source, keeper, state, reporter=reporter, stop=StopFlag())
     with contextlib.suppress(Reached):
         trainer.run()
     ends = reporter.ends
-    step = _median([(b[0] - a[0], b[1] - a[1]) for a, b in zip(ends, ends[1:], strict=False)])
+    step = _median([(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(ends)])
 
     def save() -> None:
         keeper.save(state, new_best=True)
@@ -133,8 +134,6 @@ def first_step(config: Path, run: Path | None) -> None:
             settings = load_config(config).placed()
             train(settings, build.open_data(settings), reporter=reporter)
         else:
-            from fusetrain.resuming import resume
-
             folder = RunDir.open(run)
             resume(folder, load_config(folder.config), reporter=reporter)
     clock, cpu = reporter.ends[0]

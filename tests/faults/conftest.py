@@ -43,10 +43,32 @@ def begun(through: Home, tmp_path: Path) -> Home:
     return home
 
 
+@pytest.fixture(scope="session")
+def first_save(through: Home, nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """The short training, stopped as soon as something was saved."""
+    home = Home(tmp_path_factory.mktemp("first_save"))
+    shutil.copytree(through.path / "set", home.path / "set")
+    shutil.copy(through.path / "train.yaml", home.path)
+    stop = {"FUSETRAIN_FAILPOINT": "last.pt:durable=SIGTERM"}
+    ended = nursery.run("train", "--config", "train.yaml", cwd=home.path, **stop)
+    assert ended.code == 75, ended.text
+    return home
+
+
+@pytest.fixture
+def stopped(begun: Home, first_save: Home) -> Home:
+    """A copy of `first_save`, to be resumed."""
+    return _with_run_of(first_save, begun)
+
+
 @pytest.fixture
 def done(begun: Home, through: Home) -> Home:
     """A copy of `through` after its training."""
-    shutil.copytree(through.run, begun.run)
-    config = begun.run / "config.yaml"
-    config.write_text(config.read_text().replace(str(through.path), str(begun.path)))
-    return begun
+    return _with_run_of(through, begun)
+
+
+def _with_run_of(other: Home, home: Home) -> Home:
+    shutil.copytree(other.run, home.run)
+    config = home.run / "config.yaml"
+    config.write_text(config.read_text().replace(str(other.path), str(home.path)))
+    return home

@@ -96,7 +96,7 @@ WHERE = {
     "figures:begun": "before the last figures",
     "figures:done": "after the last figures",
 }
-QUICK = ("training:begun", "figures:begun")
+QUICK = ("figures:begun",)
 
 
 @pytest.mark.fault(6)
@@ -104,15 +104,28 @@ QUICK = ("training:begun", "figures:begun")
     "point", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in WHERE]
 )
 def test_row06_signal_at_an_awkward_moment(
-    nursery: Nursery, through: Home, begun: Home, point: str
+    nursery: Nursery, through: Home, stopped: Home, point: str
 ) -> None:
     name, at, count = point.partition("@")
     wanted = f"{name}=SIGTERM{at}{count}"
-    ended = nursery.run(*TRAIN, cwd=begun.path, FUSETRAIN_FAILPOINT=wanted)
+    words = ("resume", "runs/exp")
+    ended = nursery.run(*words, cwd=stopped.path, FUSETRAIN_FAILPOINT=wanted)
     assert ended.code == STOPPED, ended.text
     assert "fusetrain resume" in ended.text
-    resumed = nursery.run("resume", "runs/exp", cwd=begun.path)
+    resumed = nursery.run(*words, cwd=stopped.path)
     assert resumed.code == 0, resumed.text
+    stopped.assert_ends_like(through)
+
+
+@pytest.mark.slow
+@pytest.mark.fault(6)
+def test_row06_signal_before_the_first_step_of_a_new_run(
+    nursery: Nursery, through: Home, begun: Home
+) -> None:
+    early = {"FUSETRAIN_FAILPOINT": "training:begun=SIGTERM"}
+    assert nursery.run(*TRAIN, cwd=begun.path, **early).code == STOPPED
+    assert begun.steps() == 1
+    assert nursery.run("resume", "runs/exp", cwd=begun.path).code == 0
     begun.assert_ends_like(through)
 
 
@@ -127,6 +140,7 @@ def scontrol(tmp_path: Path) -> Path:
     return folder / "calls"
 
 
+@pytest.mark.slow
 @pytest.mark.fault(5)
 def test_row05_slurm_job_is_put_back_once_and_goes_on_with_its_own_run(
     nursery: Nursery, through: Home, begun: Home, scontrol: Path
