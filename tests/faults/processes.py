@@ -13,9 +13,18 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+IMPORTED = (
+    "fusetrain.cli.live",
+    "fusetrain.resuming",
+    "fusetrain.checks.audit",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "torch._dynamo",  # of which every optimizer makes use
+)
 ROOT = Path(__file__).parents[2]
 
 
@@ -95,6 +104,8 @@ class Running:
 
 def serve() -> None:
     """Fork a process for each order on stdin; tell how one ended when asked."""
+    for name in IMPORTED:
+        import_module(name)
     from fusetrain.cli.app import run
 
     ended: dict[int, int] = {}
