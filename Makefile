@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := runs/fuse/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow lint type docs bench clean
+.PHONY: help demo test slow faults kills lint type docs bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 10
@@ -22,6 +22,12 @@ test: $(READY)  ## the tests that take some seconds each at most
 
 slow: $(READY)  ## the slow tests
 	$(BIN)/python -m pytest -m slow
+
+faults: $(READY)  ## the table of faults that a training survives, each one tried
+	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/table.py --write docs/resume.md
+
+kills: $(READY)  ## kill a training 200 times at random instants, and compare its end
+	$(BIN)/python tests/faults/kills.py --kills 200
 
 lint: $(READY)  ## ruff: rules and layout
 	$(BIN)/ruff check

@@ -58,6 +58,8 @@ def temporary_of(path: Path) -> Path:
 
 def link_durably(path: Path, other: Path) -> None:
     """Give the file at ``path`` the second name ``other``, in one step."""
+    if other.exists() and other.samefile(path):
+        return  # a rename between two names of one file would do nothing and leave both
     temporary = temporary_of(other)
     temporary.unlink(missing_ok=True)
     try:

@@ -99,6 +99,7 @@ def lose_two_training_pairs(home: Path) -> None:
 
 
 @pytest.mark.parametrize("is_in_the_middle", [False, True])
+@pytest.mark.fault(18)
 def test_epochs_of_another_length_start_anew_with_the_rates_of_their_epoch(
     home: Path, folder: Path, capsys: Capture, is_in_the_middle: bool
 ) -> None:
@@ -118,6 +119,7 @@ def test_epochs_of_another_length_start_anew_with_the_rates_of_their_epoch(
     ]
 
 
+@pytest.mark.fault(15, 18)
 def test_classes_of_the_data_set_must_stay(home: Path, capsys: Capture) -> None:
     data = home / "set" / "data.yaml"
     data.write_text(data.read_text().replace("car", "bus"))

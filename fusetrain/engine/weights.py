@@ -133,7 +133,8 @@ def load_detector(path: Path) -> tuple[FusionDetector, WeightsInfo]:
     file = weights_file(path)
     tensors, info = _read(file)
     own = _shapes(info.detector, file)
-    wrong = [name for name in own if name not in tensors or tensors[name].shape != own[name]]
+    shapes = {name: getattr(value, "shape", None) for name, value in tensors.items()}
+    wrong = [name for name in own if shapes.get(name) != own[name]]
     wrong += [name for name in tensors if name not in own]
     if wrong:
         raise RunError(f"{file}: {len(wrong)} tensors do not fit the detector (first: {wrong[0]})")

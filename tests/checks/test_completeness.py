@@ -45,6 +45,7 @@ OPTIONS = ({}, {"progressive": True}, {"restart_marker_rows": 1}, {"optimize": T
 
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "+".join(options) or "plain")
 @pytest.mark.parametrize("share", [0.35, 0.6, 0.9])
+@pytest.mark.fault(32)
 def test_half_a_jpeg_with_an_end_marker_is_noticed(
     options: dict[str, object], share: float
 ) -> None:

@@ -78,6 +78,7 @@ def test_same_bytes_same_picture_and_similar_picture_are_told_apart() -> None:
     ]
 
 
+@pytest.mark.fault(38)
 def test_across_splits_the_copy_is_an_error_and_the_look_a_warning() -> None:
     first, second = image(1), image(2)
     facts = [
@@ -147,6 +148,7 @@ def run_frames(numbers: Sequence[int], split: str, *, alike: bool = True) -> lis
     ]
 
 
+@pytest.mark.fault(38)
 def test_a_recording_dealt_to_two_splits_is_told_once() -> None:
     train = [number for number in range(60) if number % 5]
     facts = run_frames(train, "train") + run_frames(range(0, 60, 5), "val")

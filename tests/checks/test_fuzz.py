@@ -125,12 +125,14 @@ def fuzz(make_pairs: Callable[..., Path], number: int, *, seed: int) -> dict[str
     return counted
 
 
+@pytest.mark.fault(32, 36)
 def test_mutated_files_are_survived(make_pairs: Callable[..., Path]) -> None:
     counted = fuzz(make_pairs, NUM_FAST, seed=0)
     assert {"I01", "I02", "I04", "L01", "S04"} <= set(counted)
 
 
 @pytest.mark.slow
+@pytest.mark.fault(32, 36)
 def test_very_many_mutated_files_are_survived(make_pairs: Callable[..., Path]) -> None:
     counted = fuzz(make_pairs, NUM_SLOW, seed=1)
     assert {"I01", "I02", "I03", "I04", "L01", "L02", "L03", "L04", "S04"} <= set(counted)

@@ -62,6 +62,7 @@ PHOTO = {"chroma": 18.0, "num_colours": 900, "coloured": 0.1}
 GREY = {"chroma": 0.2, "coloured": 0.0}
 
 
+@pytest.mark.fault(33)
 def test_swapped_folders_are_told_once_and_single_pairs_by_name() -> None:
     swapped = [pair(row, rgb=GREY, ir=PHOTO) for row in range(10)]
     (found,) = check_swapped(swapped)
@@ -97,6 +98,7 @@ def test_copy_is_told_by_difference_or_correlation(
     assert codes(check_copy(facts)) == [("P06", "error")] * is_copy
 
 
+@pytest.mark.fault(33)
 def test_aspect_may_differ_by_two_percent() -> None:
     assert check_aspect(pair(ir={"size_hw": (241, 320)})) == []
     assert codes(check_aspect(pair(ir={"size_hw": (256, 320)}))) == [("P04", "error")]

@@ -138,6 +138,7 @@ def test_version(capsys: Capture) -> None:
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
 @pytest.mark.parametrize("command", ["config show", "train --config"])
+@pytest.mark.fault(41)
 def test_typo_names_file_line_column_and_the_nearest_key(
     typo: Path, columns: int, command: str, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -172,6 +173,7 @@ def test_missing_config_exits_3(words: list[str], tmp_path: Path, capsys: Captur
     assert "no such file" in capsys.readouterr().err
 
 
+@pytest.mark.fault(43)
 def test_python_m_runs_it_in_the_c_locale_without_a_home() -> None:
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
     environment["PYTHONPATH"] = str(Path(shell.__file__).parents[2])

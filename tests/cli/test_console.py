@@ -22,6 +22,7 @@ HOSTILE = "a/frame[/red].jpg \x1b]0;owned\x07 [bold]b :smile: \u202egpj.exe\n\ud
 
 
 @given(st.text(st.characters(), max_size=30))
+@pytest.mark.fault(40)
 def test_safe_text_prints_as_its_visible_form(text: str) -> None:
     markup = f"[b]{console.safe(text)}[/b]"
     assert Text.from_markup(markup, emoji=False).plain == console.visible(text)

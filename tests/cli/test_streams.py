@@ -17,6 +17,7 @@ WRITER = (
 )
 
 
+@pytest.mark.fault(43)
 def test_closed_pipe_does_not_change_the_exit_code() -> None:
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER], stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -29,6 +30,7 @@ def test_closed_pipe_does_not_change_the_exit_code() -> None:
 
 
 @pytest.mark.parametrize("descriptors", ["1", "2", "1 2"])
+@pytest.mark.fault(43)
 def test_closed_descriptors_are_no_error(descriptors: str) -> None:
     closing = "".join(f" {number}>&-" for number in descriptors.split())
     command = f'"$0" -c "$1"{closing}'

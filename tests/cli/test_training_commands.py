@@ -74,12 +74,14 @@ def refused(home: Path, capsys: Capture) -> Callable[..., str]:
         ("run.name=latest", "cannot name a run folder"),
     ],
 )
+@pytest.mark.fault(41)
 def test_wrong_setting_exits_3_before_anything_is_made(
     refused: Callable[..., str], setting: str, words: str
 ) -> None:
     assert words in refused("train", "--config", "train.yaml", "--set", setting, code=3)
 
 
+@pytest.mark.fault(41)
 def test_several_wrong_settings_come_in_one_panel(refused: Callable[..., str]) -> None:
     sets = ["--set", "train.epochs=0", "--set", "optim.nam=sgd", "--set", "model.fusion=none"]
     text = refused("train", "--config", "train.yaml", *sets, code=3)
@@ -149,6 +151,7 @@ def _spoil_labels(root: Path) -> str:
 
 
 @pytest.mark.parametrize("spoil", [_lose_ir, _cut_image, _spoil_labels])
+@pytest.mark.fault(33, 36)
 def test_faulty_data_is_refused_with_the_findings_of_check_data(
     home: Path, refused: Callable[..., str], capsys: Capture, spoil: Callable[[Path], str]
 ) -> None:
@@ -189,6 +192,7 @@ def test_range_test_suggests_a_rate_and_leaves_a_picture_alone(home: Path, capsy
         assert picture.width > 500
 
 
+@pytest.mark.fault(37)
 def test_set_without_a_box_is_refused(home: Path, refused: Callable[..., str]) -> None:
     for path in (home / "set" / "labels" / "train").iterdir():
         path.write_text("")
@@ -248,6 +252,7 @@ def test_new_run_gets_a_new_folder_and_prints_what_comes_next(home: Path, capsys
     assert run(["config", "show", str(home / "runs" / "latest" / "config.yaml")]) == 0
 
 
+@pytest.mark.fault(40)
 def test_names_with_escapes_and_markup_are_printed_harmlessly(home: Path, capsys: Capture) -> None:
     odd = home / "a \x1b[31m[red]b"
     shutil.copytree(home / "set", odd / "set")
@@ -259,6 +264,7 @@ def test_names_with_escapes_and_markup_are_printed_harmlessly(home: Path, capsys
     assert (odd / "runs" / "exp" / "weights" / "last.pt").is_file()
 
 
+@pytest.mark.fault(43)
 def test_narrow_terminal_and_no_home_change_no_line_of_a_log(
     home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,6 +329,7 @@ def test_resume_of_what_is_no_run_exits_5(refused: Callable[..., str], path: str
     assert "is not a run folder" in refused("resume", path, code=5)
 
 
+@pytest.mark.fault(13)
 def test_run_without_sound_checkpoint_exits_5_with_every_reason(
     home: Path, refused: Callable[..., str]
 ) -> None:
@@ -335,6 +342,7 @@ def test_run_without_sound_checkpoint_exits_5_with_every_reason(
     assert "the file is empty" in text
 
 
+@pytest.mark.fault(9)
 def test_damaged_checkpoint_is_replaced_by_the_one_before(home: Path, capsys: Capture) -> None:
     last = home / "runs" / "exp" / "weights" / "last.pt"
     last.write_bytes(last.read_bytes()[:-1])
@@ -354,6 +362,7 @@ def test_damaged_checkpoint_is_replaced_by_the_one_before(home: Path, capsys: Ca
         (["train.epoch=3"], "did you mean `epochs`?"),
     ],
 )
+@pytest.mark.fault(17)
 def test_change_that_a_resumed_run_must_not_make_exits_3(
     refused: Callable[..., str], words: list[str], text: str
 ) -> None:
@@ -361,6 +370,7 @@ def test_change_that_a_resumed_run_must_not_make_exits_3(
     assert text in refused("resume", "runs/exp", *sets, code=3)
 
 
+@pytest.mark.fault(17)
 def test_edited_config_of_a_run_is_held_against_its_checkpoint(
     home: Path, refused: Callable[..., str]
 ) -> None:

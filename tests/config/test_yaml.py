@@ -52,6 +52,7 @@ SCALARS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("text", SCALARS, ids=repr)
+@pytest.mark.fault(39)
 def test_scalar_means_what_yaml_1_2_says(text: str) -> None:
     value = read_yaml_text(f"key: {text}", "f.yaml").value["key"]
     assert value == SCALARS[text]
@@ -84,6 +85,7 @@ def test_nan_is_a_number() -> None:
         ("[" * 2000, "f.yaml:1:65", "nested deeper"),
     ],
 )
+@pytest.mark.fault(39)
 def test_fault_has_line_and_column(text: str, place: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_yaml_text(text, "f.yaml")
@@ -91,6 +93,7 @@ def test_fault_has_line_and_column(text: str, place: str, message: str) -> None:
     assert message in caught.value.what
 
 
+@pytest.mark.fault(39)
 def test_all_duplicates_are_reported_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
         read_yaml_text("a: 1\na: 2\nb: {c: 1, c: 1}\n", "f.yaml")
@@ -106,6 +109,7 @@ def test_all_duplicates_are_reported_at_once() -> None:
     ],
     ids=["bomb", "many"],
 )
+@pytest.mark.fault(39)
 def test_alias_bomb_is_refused_at_once(text: str) -> None:
     start = time.perf_counter()
     with pytest.raises(ConfigError, match="alias"):
@@ -139,6 +143,7 @@ def test_byte_order_mark_is_accepted(tmp_path: Path) -> None:
         (b"a: " + b"x" * MAX_BYTES, "larger than 1 MiB"),
     ],
 )
+@pytest.mark.fault(39)
 def test_unreadable_bytes_are_refused(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "f.yaml"
     path.write_bytes(content)
@@ -155,6 +160,7 @@ def test_missing_file_names_the_nearest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["folder", "fifo", "folder/train.yaml/x", "nul\0"])
+@pytest.mark.fault(40)
 def test_what_is_no_file_is_refused_without_waiting(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "fifo")

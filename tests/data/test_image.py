@@ -58,6 +58,7 @@ def test_every_format_gives_its_pixels_and_header(tmp_path: Path, suffix: str) -
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("orientation", [2, 3, 6, 8])
+@pytest.mark.fault(35)
 def test_exif_orientation_is_applied_to_pixels_and_header(
     tmp_path: Path, suffix: str, orientation: int
 ) -> None:
@@ -93,6 +94,7 @@ def test_grey_and_three_equal_channels_give_the_same_infrared(tmp_path: Path) ->
     np.testing.assert_array_equal(read_ir(tmp_path / "three.png"), grey)
 
 
+@pytest.mark.fault(35)
 def test_pseudo_colour_infrared_becomes_its_luma(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", quarters())
     np.testing.assert_array_equal(read_ir(path), Image.fromarray(quarters()).convert("L"))
@@ -110,6 +112,7 @@ COUNTS = np.linspace(7000, 9000, 40 * 50).reshape(40, 50)
         ("tif", np.int32, 32),
     ],
 )
+@pytest.mark.fault(35)
 def test_counts_pass_linearly_through_the_window(
     tmp_path: Path, suffix: str, dtype: type[np.generic], bits: int
 ) -> None:
@@ -124,6 +127,7 @@ def test_counts_pass_linearly_through_the_window(
     assert len(np.unique(pixels)) == 256
 
 
+@pytest.mark.fault(35)
 def test_raw_sixteen_bit_is_scaled_from_its_full_range_not_clipped(tmp_path: Path) -> None:
     Image.fromarray(np.array([[0, 32768, 65535]], np.uint16)).save(tmp_path / "a.png")
     assert read_ir(tmp_path / "a.png").tolist() == [[0, 128, 255]]
@@ -219,6 +223,7 @@ def damaged(tmp_path: Path) -> dict[str, Path]:
         ("broken link.jpg", "unreadable"),
     ],
 )
+@pytest.mark.fault(32)
 def test_damaged_file_is_an_error_that_names_it(tmp_path: Path, name: str, fault: str) -> None:
     path = damaged(tmp_path)[name]
     for read in (read_rgb, read_ir):
@@ -229,6 +234,7 @@ def test_damaged_file_is_an_error_that_names_it(tmp_path: Path, name: str, fault
         assert caught.value.exit_code == 4
 
 
+@pytest.mark.fault(32)
 def test_image_over_the_pixel_limit_is_refused_before_decoding(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     Image.new("1", (8000, 6300)).save(buffer, "PNG")
@@ -241,6 +247,7 @@ def test_image_over_the_pixel_limit_is_refused_before_decoding(tmp_path: Path) -
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [10_000, 60_000])
+@pytest.mark.fault(32)
 def test_header_that_promises_gigapixels_is_refused(tmp_path: Path, side: int) -> None:
     data = bytearray(save(tmp_path / "a.bmp", quarters()).read_bytes())
     data[18:26] = side.to_bytes(4, "little") * 2

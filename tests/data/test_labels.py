@@ -48,6 +48,7 @@ def test_box_past_the_edge_is_clipped_to_the_image() -> None:
         ("0 1.01 .5 .01 .1", "L05", 1, "outside the image"),
     ],
 )
+@pytest.mark.fault(36)
 def test_bad_line_is_left_out_and_reported_with_its_place(
     line: str, code: str, column: int, words: str
 ) -> None:
@@ -78,6 +79,7 @@ def test_empty_file_is_background(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.fault(36)
 def test_line_ends_and_byte_order_mark_do_not_matter(tmp_path: Path, end: str) -> None:
     text = f"0 .5 .5 .1 .1{end}1 .5 .5 .1 x{end}"
     (tmp_path / "a.txt").write_bytes(codecs.BOM_UTF8 + text.encode())
@@ -93,6 +95,7 @@ def test_line_ends_and_byte_order_mark_do_not_matter(tmp_path: Path, end: str) -
         (b"0 .5 \xff .1 .1", "byte 5 is not UTF-8"),
     ],
 )
+@pytest.mark.fault(36)
 def test_file_that_is_no_text_is_one_problem(tmp_path: Path, data: bytes, words: str) -> None:
     (tmp_path / "a.txt").write_bytes(data)
     (problem,) = read_labels(tmp_path / "a.txt", 2).problems

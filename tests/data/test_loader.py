@@ -110,12 +110,14 @@ def test_collate_pads_boxes_and_keeps_their_bookkeeping() -> None:
     assert batch.canvas_from_original[:, 3].tolist() == [4.0, 5.0, 6.0]
 
 
+@pytest.mark.fault(37)
 def test_background_alone_and_nothing_at_all_are_batches_too() -> None:
     assert collate([sample(0, 1), sample(0, 2)]).boxes_xyxy_px.shape == (2, 0, 4)
     assert len(collate([])) == 0
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.fault(19)
 def test_workers_change_nothing_that_is_seen(painted_set: PaintedSet, workers: int) -> None:
     dataset = train_set(painted_set)
     alone = list(train_batches(dataset, batch=2, epoch=1))
@@ -191,6 +193,7 @@ def test_an_unreadable_image_is_the_error_a_user_can_mend(
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.fault(3)
 def test_workers_survive_the_signals_that_stop_a_run(painted_set: PaintedSet) -> None:
     dataset = train_set(painted_set)
     batches = train_batches(dataset, batch=2, epoch=0, workers=2)

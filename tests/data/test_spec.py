@@ -152,6 +152,7 @@ def test_all_faults_are_reported_at_once(make_pairs: Callable[..., Path]) -> Non
         ("labels/train/train_000.txt", "no component that `ir:` replaces"),
     ],
 )
+@pytest.mark.fault(40)
 def test_unsafe_list_entry_is_refused_with_its_line(
     make_pairs: Callable[..., Path], tmp_path: Path, line: str, words: str
 ) -> None:

@@ -33,6 +33,7 @@ def test_content_comes_back_equal_and_with_its_strides() -> None:
     assert back["strided"].stride() == strided.stride()
 
 
+@pytest.mark.fault(11)
 def test_every_single_flipped_bit_is_noticed() -> None:
     data = bytearray(pack(CONTENT))
     chooser = random.Random(0)
@@ -46,11 +47,13 @@ def test_every_single_flipped_bit_is_noticed() -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, len(MAGIC), len(MAGIC) + 40, -1])
+@pytest.mark.fault(9)
 def test_truncated_file_is_noticed(size: int) -> None:
     with pytest.raises(RunError):
         unpack(pack(CONTENT)[:size], "test")
 
 
+@pytest.mark.fault(14)
 def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
     sentinel = tmp_path / "sentinel"
 
@@ -81,6 +84,7 @@ def test_second_save_keeps_the_first_as_previous(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty", "remove"])
+@pytest.mark.fault(9, 10, 11, 12)
 def test_damaged_newest_file_is_passed_over_and_named(tmp_path: Path, damage: str) -> None:
     last, previous = tmp_path / "last.pt", tmp_path / "last.prev.pt"
     write_durably(last, pack({"number": 1}), previous=previous)
@@ -99,6 +103,7 @@ def test_damaged_newest_file_is_passed_over_and_named(tmp_path: Path, damage: st
     assert "last.pt" in reason
 
 
+@pytest.mark.fault(13)
 def test_no_sound_file_names_every_reason(tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"junk")
     with pytest.raises(RunError, match=r"last\.pt.*last\.prev\.pt"):
@@ -133,6 +138,7 @@ def test_writer_raises_what_its_job_raised() -> None:
         writer.close()
 
 
+@pytest.mark.fault(15)
 def test_state_survives_as_json_and_refuses_other_versions() -> None:
     state = TrainState(epoch=3, loss_sums=[1.0, 2.0, 3.0, 4.0], history=[{"epoch": 1}])
     assert TrainState.from_json(state.to_json()) == state

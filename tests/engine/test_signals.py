@@ -48,6 +48,7 @@ def test_handlers_are_as_before_afterwards() -> None:
 
 
 @pytest.mark.parametrize("between", ["pass", "os.kill(os.getpid(), signal.SIGTERM)"])
+@pytest.mark.fault(4)
 def test_second_interrupt_ends_the_process_at_once(between: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", TWICE.format(between=between)],

@@ -220,6 +220,7 @@ def test_saves_come_when_they_are_asked_for_and_at_the_end(
     assert made.watch.slots == slots
 
 
+@pytest.mark.fault(1)
 def test_run_resumed_from_any_step_ends_bit_equal(bench: Setup) -> None:
     """Five batches in groups of two: every epoch ends with a trailing group of one."""
     train = {
@@ -250,6 +251,7 @@ def test_signal_between_two_steps_saves_what_is_done(bench: Setup) -> None:
     assert made.watch.steps == [1, 2, 3]
 
 
+@pytest.mark.fault(6)
 def test_signal_during_validation_loses_no_step_and_validates_again(bench: Setup) -> None:
     through, stopped = bench(), bench()
     through.run()
@@ -279,6 +281,7 @@ def test_weights_that_are_not_finite_end_the_run(bench: Setup) -> None:
     assert made.trainer.state.updates == 0
 
 
+@pytest.mark.fault(21)
 def test_learning_rate_that_explodes_ends_the_run_and_keeps_nothing_broken(bench: Setup) -> None:
     made = bench(train={"epochs": 9}, optim={"lr0": 1e30})
     with pytest.raises(DivergedError):
@@ -288,6 +291,7 @@ def test_learning_rate_that_explodes_ends_the_run_and_keeps_nothing_broken(bench
         assert all(value.isfinite().all() for value in average.values())
 
 
+@pytest.mark.fault(21)
 def test_batch_statistics_that_are_not_finite_are_not_kept(bench: Setup) -> None:
     made = bench()
     norm = next(

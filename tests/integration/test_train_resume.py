@@ -87,6 +87,7 @@ def test_fresh_runs_of_one_config_are_bit_equal(
 
 
 @pytest.mark.parametrize("cache", ["ram", "disk"])
+@pytest.mark.fault(19)
 def test_neither_workers_nor_caches_change_a_bit(
     untouched: Path,
     tiny_config: Path,
@@ -128,6 +129,7 @@ def stop_in_the_middle(config: Path, number: int) -> subprocess.Popen[str]:
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
 )
+@pytest.mark.fault(3, 4)
 def test_run_stopped_by_a_signal_and_resumed_equals_one_never_stopped(
     untouched: Path, tiny_config: Path, fusetrain: Command, number: signal.Signals
 ) -> None:
@@ -144,6 +146,7 @@ def test_run_stopped_by_a_signal_and_resumed_equals_one_never_stopped(
     assert_same_run(untouched, run)
 
 
+@pytest.mark.fault(1)
 def test_run_killed_at_once_and_resumed_equals_one_never_stopped(
     untouched: Path, tiny_config: Path, fusetrain: Command
 ) -> None:
@@ -173,6 +176,7 @@ def test_finished_run_can_be_extended_and_says_so_when_there_is_nothing_to_do(
 
 
 @pytest.mark.slow
+@pytest.mark.fault(17, 18)
 def test_changed_setting_or_data_set_is_refused_on_resume(
     tiny_set: Path, tmp_path: Path, fusetrain: Command
 ) -> None:
@@ -195,6 +199,7 @@ def test_changed_setting_or_data_set_is_refused_on_resume(
     assert accepted.returncode == 0, accepted.stderr
 
 
+@pytest.mark.fault(16)
 def test_folder_in_use_is_refused(tiny_config: Path, fusetrain: Command) -> None:
     process = stop_in_the_middle(tiny_config, signal.SIGSTOP)
     try:
@@ -233,6 +238,7 @@ def test_two_ranks_go_through_the_stages_of_a_training(tiny_config: Path, tmp_pa
         assert {part for name, part in names if float(row[name]) == 0} == {still} - {None}
 
 
+@pytest.mark.fault(19)
 def test_two_ranks_see_what_one_sees(untouched: Path, tiny_config: Path, tmp_path: Path) -> None:
     on_two_ranks("train", "--config", tiny_config)
     two, one = rows(tmp_path / "runs" / "exp"), rows(untouched)

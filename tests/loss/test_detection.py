@@ -68,6 +68,7 @@ def example(num_boxes: int, *, seed: int = 0) -> tuple[RawPredictions, Batch]:
 
 
 @pytest.mark.parametrize("num_boxes", [0, 1, 3])
+@pytest.mark.fault(37)
 def test_loss_is_finite_and_reaches_every_logit(num_boxes: int) -> None:
     raw, batch = example(num_boxes)
     terms = DetectionLoss()(raw, batch)

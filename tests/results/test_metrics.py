@@ -262,6 +262,7 @@ class TestByHand:
 
 
 class TestEdges:
+    @pytest.mark.fault(37)
     def test_no_truth_at_all_scores_zero_and_no_class_has_a_number(self) -> None:
         metrics = evaluate(
             make_truth([]), make_detections([(0, 1, 0, 0, 5, 5, 0.5)]), num_classes=3
@@ -280,6 +281,7 @@ class TestEdges:
         np.testing.assert_array_equal(metrics.per_class.ap50_95, [np.nan, 0.0])
         np.testing.assert_array_equal(metrics.per_class.recall, [np.nan, 0.0])
 
+    @pytest.mark.fault(37)
     def test_an_absent_class_does_not_lower_the_means(self) -> None:
         detections = [(0, 0, 0, 0, 5, 5, 0.5), (0, 1, 0, 0, 5, 5, 0.9)]
         metrics = evaluate(

@@ -57,6 +57,7 @@ def test_what_is_no_run_is_refused(tmp_path: Path, name: str) -> None:
         RunDir.open(tmp_path / name)
 
 
+@pytest.mark.fault(16)
 def test_lock_is_refused_while_its_process_lives_and_taken_over_afterwards(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path, "exp")
     lock = run.path / ".lock"
@@ -71,6 +72,7 @@ def test_lock_is_refused_while_its_process_lives_and_taken_over_afterwards(tmp_p
     assert not lock.exists()
 
 
+@pytest.mark.fault(16)
 def test_lock_of_another_host_counts_and_says_how_to_end_it(tmp_path: Path) -> None:
     run = RunDir.create(tmp_path, "exp")
     (run.path / ".lock").write_text("far-away 1\n")
@@ -136,3 +138,52 @@ def test_results_csv_keeps_its_format() -> None:
         "1e-05",
         "0.0",
     )
+
+
+@pytest.mark.fault(16)
+def test_number_given_to_another_process_is_not_taken_for_the_holder(tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path, "exp")
+    lock = run.path / ".lock"
+    lock.write_text(f"{socket.gethostname()} {os.getppid()} 1\n")  # started at another time
+    with run.lock():
+        held = lock.read_text()
+        with pytest.raises(RunError, match=f"process {os.getpid()}"), run.lock():
+            pass
+        assert lock.read_text() == held
+
+
+@pytest.mark.fault(16)
+def test_of_many_processes_that_want_an_abandoned_run_one_gets_it(tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path, "exp")
+    (run.path / ".lock").write_text(f"{socket.gethostname()} {os.getppid()} 1\n")
+    children = []
+    gate, opened = os.pipe()
+    for _ in range(8):
+        child = os.fork()
+        if not child:
+            os.close(opened)
+            code = 1
+            try:
+                with run.lock():
+                    os.read(gate, 1)  # until the parent has seen all others refused
+                    code = 0
+            except RunError:
+                code = 3
+            os._exit(code)
+        children.append(child)
+    os.close(gate)
+    codes = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in children[1:]]
+    os.close(opened)
+    codes.append(os.waitstatus_to_exitcode(os.wait()[1]))
+    assert codes == [3] * 7 + [0]
+
+
+def test_events_of_one_kind_are_read_past_damaged_lines(tmp_path: Path) -> None:
+    run = RunDir.create(tmp_path, "exp")
+    assert run.events("end") == []
+    run.event("end", slot=1)
+    with (run.path / "events.jsonl").open("a") as file:
+        file.write('{"event": "end", "slo\n[1]\n')
+    run.event("start")
+    run.event("end", slot=2)
+    assert [event["slot"] for event in run.events("end")] == [1, 2]

@@ -53,6 +53,7 @@ def noise(*shape: int, seed: int = 0) -> Grey:
 
 
 @pytest.mark.parametrize(("dx", "dy"), [(0, 0), (15, -9), (-20, 20), (1, 0)])
+@pytest.mark.fault(34)
 def test_planted_shift_is_found_to_half_a_pixel(dx: int, dy: int) -> None:
     for number in range(4):
         found = estimate_transform(*cut(number, dx, dy))

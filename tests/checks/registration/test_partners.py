@@ -54,6 +54,7 @@ def test_true_partners_are_left_alone(tmp_path: Path) -> None:
     assert found_in(write(tmp_path, *scenes(20))) == []
 
 
+@pytest.mark.fault(34)
 def test_swapped_partners_are_named_and_a_stranger_is_told(tmp_path: Path) -> None:
     rgb, ir = scenes(20)
     ir[3], ir[9] = ir[9], ir[3]
@@ -101,6 +102,7 @@ def still(count: int, *, delay: int = 0) -> tuple[list[NDArray[np.uint8]], list[
 
 
 @pytest.mark.parametrize("delay", [0, 2, -1])
+@pytest.mark.fault(34)
 def test_delay_of_a_driving_camera_is_counted_in_frames(tmp_path: Path, delay: int) -> None:
     found = found_in(write(tmp_path, *pan(24, delay=delay)))
     assert [entry.numbers["frames"] for entry in found if entry.code == "P08"] == [delay][

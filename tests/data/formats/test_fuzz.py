@@ -98,6 +98,7 @@ def read_and_judge(read: Callable[[Path], Annotations], path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
+@pytest.mark.fault(36)
 def test_mutated_file_gives_boxes_or_problems(name: str, tmp_path: Path) -> None:
     read, text = READERS[name]
     rng = random.Random(f"seed of {name}")

@@ -1,0 +1,146 @@
+"""Real processes of the command line, quickly: forked from one that has imported everything.
+
+A test needs dozens of processes that are killed; importing torch in each would take longer than
+what is tested. Run as a script, this file is the process that forks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+IMPORTED = (
+    "fusetrain.cli.live",
+    "fusetrain.resuming",
+    "fusetrain.checks.audit",
+    "matplotlib.backends.backend_agg",
+    "matplotlib.figure",
+    "torch._dynamo",  # of which every optimizer makes use
+)
+ROOT = Path(__file__).parents[2]
+
+
+class Nursery:
+    """Starts processes of the command line, each in a session of its own."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        )
+
+    def start(self, *words: object, cwd: Path, **env: str) -> Running:
+        """Start ``fusetrain WORDS``; what it prints goes to a file."""
+        log = cwd / f".output.{time.monotonic_ns()}"
+        order = {
+            "words": [str(word) for word in words],
+            "cwd": str(cwd),
+            "env": dict(os.environ) | {"NO_COLOR": "1", "COLUMNS": "400"} | env,
+            "log": str(log),
+        }
+        return Running(self, self._ask(order)["pid"], log)
+
+    def run(self, *words: object, cwd: Path, **env: str) -> Ended:
+        """Run ``fusetrain WORDS`` to its end."""
+        return self.start(*words, cwd=cwd, **env).wait()
+
+    def code(self, pid: int) -> int | None:
+        """Return the exit code of a process, negative for a signal; None while it runs."""
+        code: int | None = self._ask({"poll": pid})["code"]
+        return code
+
+    def close(self) -> None:
+        self._server.communicate()
+
+    def _ask(self, order: dict[str, Any]) -> Any:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        self._server.stdin.write(json.dumps(order) + "\n")
+        self._server.stdin.flush()
+        return json.loads(self._server.stdout.readline())
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended: its exit code, negative for a signal, and what it printed."""
+
+    code: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """A process that was started."""
+
+    nursery: Nursery
+    pid: int
+    log: Path
+
+    def kill_group(self, number: int) -> None:
+        os.killpg(self.pid, number)
+
+    def wait(self, seconds: float = 120) -> Ended:
+        deadline = time.monotonic() + seconds
+        while (code := self.nursery.code(self.pid)) is None:
+            if time.monotonic() > deadline:
+                self.kill_group(signal.SIGKILL)
+                raise TimeoutError(self.log.read_text())
+            time.sleep(0.01)
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        self.log.unlink()
+        return Ended(code, text)
+
+
+def serve() -> None:
+    """Fork a process for each order on stdin; tell how one ended when asked."""
+    for name in IMPORTED:
+        import_module(name)
+    from fusetrain.cli.app import run
+
+    ended: dict[int, int] = {}
+    for line in sys.stdin:
+        order = json.loads(line)
+        if "poll" in order:
+            pid = order["poll"]
+            if pid not in ended:
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if done:
+                    ended[pid] = os.waitstatus_to_exitcode(status)
+            answer = {"code": ended.get(pid)}
+        else:
+            pid = os.fork()
+            if not pid:
+                _become(order)
+                code = run(order["words"])
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+            answer = {"pid": pid}
+        print(json.dumps(answer), flush=True)
+
+
+def _become(order: dict[str, Any]) -> None:
+    """Turn this forked process into one of a user: own session, folder, environment, output."""
+    os.setsid()
+    os.chdir(order["cwd"])
+    os.environ.clear()
+    os.environ.update(order["env"])
+    log = os.open(order["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+    null = os.open(os.devnull, os.O_RDONLY)
+    for descriptor, target in ((null, 0), (log, 1), (log, 2)):
+        os.dup2(descriptor, target)
+
+
+if __name__ == "__main__":
+    serve()

@@ -1,0 +1,80 @@
+"""Rows 1 and 2: killed at any instant of a step or of a save, a run goes on as if it never was."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from processes import Nursery
+from short_run import Home
+
+from fusetrain.durable import write_durably
+from fusetrain.failpoints import EXIT_CODE, VARIABLE, failpoint
+
+WRITING = ("begun", "opened", "half-written", "written", "flushed", "synced", "verified")
+BEFORE = [f"last.pt:{point}" for point in WRITING]
+LINKING = ["last.prev.pt:linked", "last.prev.pt:renamed"]
+AFTER = ["last.pt:renamed", "last.pt:durable"]
+
+
+def write_until(point: str, folder: Path) -> None:
+    """Write the third state of a file in a process that ends at a point."""
+    child = os.fork()
+    if not child:
+        os.environ[VARIABLE] = point
+        write_durably(folder / "last.pt", [b"third", b" state"], previous=folder / "last.prev.pt")
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == EXIT_CODE, f"{point} was not passed"
+
+
+@pytest.mark.fault(2)
+@pytest.mark.parametrize("point", [*BEFORE, *LINKING, *AFTER])
+def test_row02_every_instant_of_a_save_leaves_whole_files(tmp_path: Path, point: str) -> None:
+    last, previous = tmp_path / "last.pt", tmp_path / "last.prev.pt"
+    for state in (b"first state", b"second state"):
+        write_durably(last, state, previous=previous)
+    write_until(point, tmp_path)
+    assert last.read_bytes() == (b"third state" if point in AFTER else b"second state")
+    kept = b"first state" if point in (*BEFORE, LINKING[0]) else b"second state"
+    assert previous.read_bytes() == kept
+    write_durably(last, b"fourth state", previous=previous)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.prev.pt", "last.pt"]
+
+
+POINTS = [
+    *(f"{point}@2" for point in [*BEFORE, *AFTER]),
+    *LINKING,
+    "last.pt:verified",
+    "best.safetensors:half-written",
+    "best.safetensors:renamed",
+    "results.csv:half-written@2",
+    "results.csv:renamed@2",
+    "config.yaml:renamed",
+    "figures:begun",
+    "figures:done",
+]
+QUICK = ("last.prev.pt:renamed",)
+
+
+@pytest.mark.fault(2)
+@pytest.mark.parametrize(
+    "point", [p if p in QUICK else pytest.param(p, marks=pytest.mark.slow) for p in POINTS]
+)
+def test_row02_run_that_ended_in_a_save_goes_on_like_one_that_did_not(
+    nursery: Nursery, through: Home, stopped: Home, point: str
+) -> None:
+    words = ("resume", "runs/exp")
+    ended = nursery.run(*words, cwd=stopped.path, FUSETRAIN_FAILPOINT=point)
+    assert ended.code == EXIT_CODE, ended.text
+    resumed = nursery.run(*words, cwd=stopped.path)
+    assert resumed.code == 0, resumed.text
+    stopped.assert_ends_like(through)
+
+
+def test_points_do_nothing_outside_of_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "here")
+    monkeypatch.delenv("PYTEST_CURRENT_TEST")
+    failpoint("here")
+    failpoint("there")
