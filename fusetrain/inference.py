@@ -11,14 +11,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusetrain.detector.detector import FusionDetector
+from torch import nn
+
 from fusetrain.engine.machine import Machine, default_machine
+from fusetrain.engine.onnx_model import check_thresholds, is_onnx, load_onnx
 from fusetrain.engine.weights import WeightsInfo, load_detector
 from fusetrain.errors import Problem, RunError
 from fusetrain.sample import Batch
 
 BATCH = 16
 CONFIDENCE = 0.25
+FLOOR = 0.001  # of the scores that a validation looks at
 OVERLAP = 0.7
 
 Progress = Callable[[int, int], None]
@@ -30,37 +33,62 @@ class Loaded:
 
     Attributes:
         machine: Where and how it runs.
-        detector: On its device, in evaluation mode.
+        detector: On its device, in evaluation mode; or an exported file in its place.
         info: Its description.
     """
 
     machine: Machine
-    detector: FusionDetector
+    detector: nn.Module
     info: WeightsInfo
 
 
-def load_weights(path: Path) -> Loaded:
-    """Return the detector of a run folder or weights file, on the best device there is.
+def load_weights(
+    path: Path, *, confidence: float = FLOOR, overlap: float | None = OVERLAP
+) -> Loaded:
+    """Return the detector of a run folder, weights or exported file, on the best device there is.
+
+    Args:
+        path: The folder or file.
+        confidence: Lowest score that will be asked for.
+        overlap: IoU of the suppression that will be asked for; None is no suppression.
 
     Raises:
-        RunError: The weights cannot be used.
+        RunError: The weights cannot be used, or not without suppression.
+        UsageError: They are an exported file with other thresholds inside.
     """
     machine = default_machine()
     machine.apply()
+    if is_onnx(path):
+        file, about = load_onnx(path)
+        check_thresholds(about, confidence=confidence, overlap=overlap)
+        return Loaded(machine, file, about.weights)
     detector, info = load_detector(path)
+    if overlap is None and not info.detector.one_to_one:
+        raise RunError(
+            f"{path} has no head that needs no suppression",
+            expected="weights trained with `model: {one_to_one: true}`",
+            remedy="leave --no-nms out",
+        )
     moved = detector.to(machine.device).to(memory_format=machine.memory_format)
     return Loaded(machine, moved, info)
 
 
-def load_with(first: Loaded, partner: Path | None) -> tuple[Loaded, ...]:
+def load_with(
+    first: Loaded, partner: Path | None, *, overlap: float | None = OVERLAP
+) -> tuple[Loaded, ...]:
     """Return a detector, and a second one that it is to be joined with, if any.
+
+    Args:
+        first: The detector.
+        partner: Weights of the second.
+        overlap: As for `load_weights`.
 
     Raises:
         RunError: The second cannot be used, or has other classes.
     """
     if partner is None:
         return (first,)
-    second = load_weights(partner)
+    second = load_weights(partner, overlap=overlap)
     ours, theirs = first.info.class_names, second.info.class_names
     if ours != theirs:
         missing = [name for name in ours if name not in theirs]

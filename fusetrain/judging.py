@@ -23,7 +23,16 @@ from fusetrain.engine.misalign import DIRECTIONS, misaligned
 from fusetrain.engine.stages import Inputs
 from fusetrain.engine.weights import TrainedWith, WeightsInfo, weights_file
 from fusetrain.errors import DataError, RunError
-from fusetrain.inference import BATCH, Loaded, Progress, counted, load_weights, load_with
+from fusetrain.inference import (
+    BATCH,
+    FLOOR,
+    OVERLAP,
+    Loaded,
+    Progress,
+    counted,
+    load_weights,
+    load_with,
+)
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.questions import Blank, Part, Questions
 from fusetrain.results.confusion import confusion_matrix
@@ -97,6 +106,7 @@ def validate_weights(
     split: str,
     questions: Questions | None = None,
     partner: Path | None = None,
+    overlap: float | None = OVERLAP,
     progress: Progress = lambda done, total: None,
 ) -> Judgement:
     """Judge weights on a split.
@@ -108,6 +118,8 @@ def validate_weights(
         questions: What else is asked.
         partner: Weights of a second detector of the same classes, whose detections are joined with
             those of the first; there are no losses then.
+        overlap: IoU above which the lower score of a class is dropped; None drops none and asks
+            the head that needs no suppression.
         progress: Called with the number of pairs done and of all pairs, over all passes.
 
     Raises:
@@ -115,10 +127,11 @@ def validate_weights(
         DataError: The data set or split is missing, or of other classes.
     """
     asked = questions or Questions()
-    loaded = load_with(load_weights(path), partner)
+    loaded = load_with(load_weights(path, overlap=overlap), partner, overlap=overlap)
     info = loaded[0].info
     index = _index(path, data, split, info)
-    bench = _Bench(loaded, index, progress, total=len(index) * num_passes(asked) * len(loaded))
+    total = len(index) * num_passes(asked) * len(loaded)
+    bench = _Bench(loaded, index, progress, total=total, overlap=overlap)
     result = bench.judge()
     judgement = Judgement(result, info, index)
     return replace(
@@ -169,12 +182,19 @@ class _Bench:
     """Judges the same detectors on the same pairs, under one condition after the other."""
 
     def __init__(
-        self, loaded: Sequence[Loaded], index: DatasetIndex, progress: Progress, *, total: int
+        self,
+        loaded: Sequence[Loaded],
+        index: DatasetIndex,
+        progress: Progress,
+        *,
+        total: int,
+        overlap: float | None,
     ) -> None:
         self.loaded = loaded
         self.index = index
         self.progress = progress
         self.total = total
+        self.overlap = overlap
         self.done = 0
 
     def judge(
@@ -203,6 +223,8 @@ class _Bench:
             one.machine,
             loss=loss_of(one.info.training),
             num_classes=len(self.index.class_names),
+            confidence=FLOOR,
+            overlap=self.overlap,
             inputs=inputs,
         )
 

@@ -49,7 +49,7 @@ def predict(
     ir: Path,
     out: Path,
     confidence: float,
-    overlap: float,
+    overlap: float | None,
     write_txt: bool = False,
     progress: Progress = lambda done, total: None,
     note: Callable[[str], None] = lambda text: None,
@@ -66,7 +66,8 @@ def predict(
         ir: Infrared image or folder.
         out: Folder to write to.
         confidence: Lowest score that counts.
-        overlap: IoU above which the lower score of a class is dropped.
+        overlap: IoU above which the lower score of a class is dropped; None drops none and asks
+            the head that needs no suppression.
         write_txt: Also write the text files.
         progress: Called with the number of pairs detected on and of all pairs.
         note: Gets one sentence about images that are left out or stretched.
@@ -81,7 +82,7 @@ def predict(
     names = output_names([rgb_path for rgb_path, _ in pairs])
     _refuse_inputs(out, pairs)
     _refuse_foreign(out, names, suffixes=(".png", ".txt") if write_txt else (".png",))
-    loaded = load_weights(path)
+    loaded = load_weights(path, confidence=confidence, overlap=overlap)
     info = loaded.info
     dataset = ValDataset(index_of(pairs, info.class_names), imgsz=info.imgsz, window=info.window)
     found = detect(

@@ -118,12 +118,27 @@ class RawPredictions:
         distance_logits: (B, A, 4, R); sides left, top, right, bottom; bins are in strides.
         anchors_xy_px: (A, 2) float32 cell centres on the canvas.
         strides_px: (A,) float32.
+        one_to_one: What the branch that needs no suppression says; None without such a branch.
     """
 
     class_logits: Tensor
     distance_logits: Tensor
     anchors_xy_px: Tensor
     strides_px: Tensor
+    one_to_one: RawPredictions | None = None
+
+
+@dataclass(frozen=True)
+class DecodedPredictions:
+    """Boxes and scores of every anchor point, before suppression: what a raw ONNX file says.
+
+    Attributes:
+        boxes_xyxy_px: (B, A, 4) on the canvas.
+        scores: (B, A, C) in [0, 1].
+    """
+
+    boxes_xyxy_px: Tensor
+    scores: Tensor
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "plot-lr": ("fusetrain.cli.reports:plot_lr", "Draw a schedule, planned or as it was."),
     "val": ("fusetrain.cli.inference:val", "Measure a trained detector."),
     "predict": ("fusetrain.cli.inference:predict", "Detect on pairs and draw what was found."),
+    "export": ("fusetrain.cli.exporting:export", "Write a detector as an ONNX file."),
     "models": ("fusetrain.cli.catalogue:models", "List all detectors with what they cost."),
     "config": ("fusetrain.cli.settings:config", "Show all settings of a config, or their schema."),
 }

@@ -10,6 +10,9 @@ import typer
 from fusetrain.cli.console import print_json, progress, stderr_console, visible
 from fusetrain.errors import UsageError
 
+IOU = 0.7
+NO_NMS_HELP = "Use the head that needs no suppression (model.one_to_one)."
+
 
 def val(
     weights: Annotated[Path, typer.Argument(metavar="RUN|WEIGHTS", help="Run folder or weights.")],
@@ -37,6 +40,7 @@ def val(
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Draw curves and confusions here.")
     ] = None,
+    no_nms: Annotated[bool, typer.Option("--no-nms", help=NO_NMS_HELP)] = False,
 ) -> None:
     """Measure a trained detector: precision, recall, average precision, miss rate, class by class.
 
@@ -51,7 +55,13 @@ def val(
 
     with progress("validating") as advance:
         judgement = validate_weights(
-            weights, data=data, split=split, questions=asked, partner=partner, progress=advance
+            weights,
+            data=data,
+            split=split,
+            questions=asked,
+            partner=partner,
+            overlap=None if no_nms else IOU,
+            progress=advance,
         )
     if out is not None:
         save_figures(judgement, out)
@@ -70,8 +80,9 @@ def predict(
         "predictions"
     ),
     conf: Annotated[float, typer.Option("--conf", help="Lowest score that counts.")] = 0.25,
-    iou: Annotated[float, typer.Option("--iou", help="Overlap that suppresses.")] = 0.7,
+    iou: Annotated[float, typer.Option("--iou", help="Overlap that suppresses.")] = IOU,
     txt: Annotated[bool, typer.Option("--txt", help="Also write YOLO text files.")] = False,
+    no_nms: Annotated[bool, typer.Option("--no-nms", help=NO_NMS_HELP)] = False,
 ) -> None:
     """Detect objects on one pair or two folders; write pictures and predictions.json.
 
@@ -80,6 +91,8 @@ def predict(
     for flag, value in (("--conf", conf), ("--iou", iou)):
         if not 0.0 <= value <= 1.0:
             raise UsageError(f"{flag} {value}", expected="a number from 0 to 1")
+    if no_nms and iou != IOU:
+        raise UsageError("--iou suppresses, --no-nms does not", expected="one of them")
     from fusetrain.predicting import predict as predict_pairs
 
     notes: list[str] = []
@@ -90,7 +103,7 @@ def predict(
             ir=ir,
             out=out,
             confidence=conf,
-            overlap=iou,
+            overlap=None if no_nms else iou,
             write_txt=txt,
             progress=advance,
             note=notes.append,

@@ -34,6 +34,7 @@ class ModelSettings(Settings):
         "auto", description="Single modality under `adapter`: auto, rgb, ir or a run."
     )
     width: Positive = Field(1.0, description="Factor on the channels of both streams.")
+    one_to_one: bool = Field(False, description="Train a second head that needs no suppression.")
 
 
 class SaveEvery(Settings):

@@ -1,4 +1,4 @@
-"""Raw predictions to boxes, and boxes to detections.
+"""Predictions to boxes, and boxes to detections: what a detector says, or what a file of it says.
 
 Decoding moves no tensor; suppression does, once a batch.
 Shape legend: see `sample.RawPredictions`.
@@ -6,12 +6,19 @@ Shape legend: see `sample.RawPredictions`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from fusetrain.boxes import around_points, distances_px
-from fusetrain.sample import Detections, RawPredictions
+from fusetrain.errors import RunError
+from fusetrain.sample import DecodedPredictions, Detections, RawPredictions
 
 MAX_CANDIDATES = 2000
+MAX_DETECTIONS = 300
+
+Predictions = RawPredictions | DecodedPredictions | Sequence[Detections]
+"""What the head says, the same decoded, or what a model that suppresses by itself has found."""
 
 
 def decode(predictions: RawPredictions) -> tuple[Tensor, Tensor]:
@@ -22,42 +29,67 @@ def decode(predictions: RawPredictions) -> tuple[Tensor, Tensor]:
 
 
 def detections(
-    predictions: RawPredictions,
+    predictions: Predictions,
     *,
     confidence: float,
-    overlap: float,
-    max_detections: int = 300,
+    overlap: float | None,
+    max_detections: int = MAX_DETECTIONS,
 ) -> list[Detections]:
-    """Return the detections of each pair, in canvas pixels, after non-maximum suppression.
+    """Return the detections of each pair, in canvas pixels.
 
     An anchor point may report several classes; suppression works within a class.
 
     Args:
-        predictions: What the head said for the batch.
+        predictions: What the model said for the batch.
         confidence: Lowest score that counts, in [0, 1].
-        overlap: IoU above which the lower score is dropped, in [0, 1].
+        overlap: IoU above which the lower score is dropped, in [0, 1]; None asks the branch that
+            needs no suppression. A model that suppresses by itself has done so at its own.
         max_detections: Most detections of a pair.
+
+    Raises:
+        RunError: There is no branch that needs no suppression.
     """
-    boxes, scores = decode(predictions)
+    if isinstance(predictions, Sequence):
+        return [_confident(found, confidence) for found in predictions]
+    if overlap is None:
+        if not isinstance(predictions, RawPredictions) or predictions.one_to_one is None:
+            raise RunError("the detector has no branch that needs no suppression")
+        predictions = predictions.one_to_one
+    if isinstance(predictions, RawPredictions):
+        boxes, scores = decode(predictions)
+    else:
+        boxes, scores = predictions.boxes_xyxy_px, predictions.scores
     return [
-        _suppress(pair_boxes, pair_scores, confidence, overlap, max_detections)
+        _chosen(pair_boxes, pair_scores, confidence, overlap, max_detections)
         for pair_boxes, pair_scores in zip(boxes, scores, strict=True)
     ]
 
 
-def _suppress(
-    boxes: Tensor, scores: Tensor, confidence: float, overlap: float, max_detections: int
-) -> Detections:
-    """Keep the best candidates of one pair: boxes (A, 4), scores (A, C)."""
-    from torchvision.ops import batched_nms  # here: it takes a second, and training starts without
+def _confident(found: Detections, confidence: float) -> Detections:
+    """Keep the detections that count; their best comes first."""
+    return _at(found, slice(int((found.scores >= confidence).sum())))
 
+
+def _chosen(
+    boxes: Tensor, scores: Tensor, confidence: float, overlap: float | None, max_detections: int
+) -> Detections:
+    """Keep the best candidates of one pair, suppressed or not: boxes (A, 4), scores (A, C)."""
     anchor, label = (scores >= confidence).nonzero(as_tuple=True)
     candidate_scores = scores[anchor, label]
     best = candidate_scores.argsort(descending=True, stable=True)[:MAX_CANDIDATES]
     anchor, label, candidate_scores = anchor[best], label[best], candidate_scores[best]
     candidate_boxes = boxes[anchor]
+    found = Detections(candidate_boxes, candidate_scores, label)
+    if overlap is None:
+        return _at(found, slice(max_detections))
+    from torchvision.ops import batched_nms  # here: it takes a second, and training starts without
+
     kept = batched_nms(candidate_boxes, candidate_scores, label, overlap)[:max_detections]
-    return Detections(candidate_boxes[kept], candidate_scores[kept], label[kept])
+    return _at(found, kept)
+
+
+def _at(found: Detections, rows: Tensor | slice) -> Detections:
+    return Detections(found.boxes_xyxy_px[rows], found.scores[rows], found.classes[rows])
 
 
 def to_original(found: Detections, canvas_from_original: Tensor, size_hw: Tensor) -> Detections:

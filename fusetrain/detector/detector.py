@@ -74,6 +74,15 @@ class FusionDetector(nn.Module):
                 predictions = self.fusion(*self.head(*self.neck(*self.streams(rgb, ir))), rgb)
         return predictions
 
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """Return the images that the kind looks at: `rgb`, `ir`, or both."""
+        has_stream = {
+            "rgb": self.backbone is not None,
+            "ir": self.backbone_ir is not None or self.shares_backbone,
+        }
+        return tuple(name for name, there in has_stream.items() if there)
+
     def streams(
         self, rgb: Tensor, ir: Tensor
     ) -> tuple[Sequence[Tensor] | None, Sequence[Tensor] | None]:

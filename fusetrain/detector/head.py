@@ -1,7 +1,8 @@
 """The head: one branch says what stands at an anchor point, another where its sides are.
 
 A 1x1 stem and two decoupled branches a level follow YOLOX (arXiv 2107.08430), distances as a
-distribution over bins follow GFL (arXiv 2006.04388). Shape legend: see `sample.RawPredictions`.
+distribution over bins follow GFL (arXiv 2006.04388), a second head of one point a box follows
+YOLOv10 (arXiv 2405.14458, section 3.1). Shape legend: see `sample.RawPredictions`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class DecoupledHead(nn.Module):
         strides_px: Strides of the levels.
         num_classes: Number of classes C.
         num_bins: Bins R of a distance; the farthest side lies R - 1 strides away.
+        one_to_one: Add a head of the same structure whose predictions need no suppression. It sees
+            the levels without sending gradients into them, so that it changes nothing else.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class DecoupledHead(nn.Module):
         strides_px: Sequence[int],
         num_classes: int,
         num_bins: int = NUM_BINS,
+        one_to_one: bool = False,
     ) -> None:
         super().__init__()
         self.strides_px = tuple(strides_px)
@@ -47,6 +51,11 @@ class DecoupledHead(nn.Module):
         self.class_branches = nn.ModuleList(_branch(width, num_classes) for _ in channels)
         self.box_branches = nn.ModuleList(_branch(width, 4 * num_bins) for _ in channels)
         self._set_biases()
+        self.one_to_one: DecoupledHead | None = None
+        if one_to_one:
+            self.one_to_one = DecoupledHead(
+                channels, strides_px=strides_px, num_classes=num_classes, num_bins=num_bins
+            )
 
     def forward(self, levels: Sequence[Tensor]) -> RawPredictions:
         """Return the logits of all anchor points, fine levels first."""
@@ -58,7 +67,15 @@ class DecoupledHead(nn.Module):
             distance_logits=sides.reshape(*sides.shape[:2], 4, self.num_bins),
             anchors_xy_px=anchors,
             strides_px=strides,
+            one_to_one=self._without_gradient(levels),
         )
+
+    def _without_gradient(self, levels: Sequence[Tensor]) -> RawPredictions | None:
+        """Return what the second head says of levels that learn nothing from it."""
+        if self.one_to_one is None:
+            return None
+        predictions: RawPredictions = self.one_to_one([level.detach() for level in levels])
+        return predictions
 
     def _anchors(self, levels: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Return the cell centres (A, 2) and strides (A,) in the order of the logits."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -86,16 +87,28 @@ class PredictionFusion(nn.Module):
         self, visible: RawPredictions, infrared: RawPredictions, image: Tensor
     ) -> RawPredictions:
         """Return the joined predictions; both have the same anchors."""
-        lead = visible.class_logits.amax(-1) - infrared.class_logits.amax(-1)
-        weight = torch.sigmoid(self.sharpness * lead + self.bias)[..., None]
-        return RawPredictions(
-            class_logits=torch.lerp(infrared.class_logits, visible.class_logits, weight),
-            distance_logits=torch.lerp(
-                infrared.distance_logits, visible.distance_logits, weight[..., None]
-            ),
-            anchors_xy_px=visible.anchors_xy_px,
-            strides_px=visible.strides_px,
-        )
+        joined = _weighted(visible, infrared, self.sharpness, self.bias)
+        if visible.one_to_one is None or infrared.one_to_one is None:
+            return joined
+        second = (visible.one_to_one, infrared.one_to_one)  # learns nothing but its own branches
+        numbers = (self.sharpness.detach(), self.bias.detach())
+        return replace(joined, one_to_one=_weighted(*second, *numbers))
+
+
+def _weighted(
+    visible: RawPredictions, infrared: RawPredictions, sharpness: Tensor, bias: Tensor
+) -> RawPredictions:
+    """Return the joined predictions, see `PredictionFusion`."""
+    lead = visible.class_logits.amax(-1) - infrared.class_logits.amax(-1)
+    weight = torch.sigmoid(sharpness * lead + bias)[..., None]
+    return RawPredictions(
+        class_logits=torch.lerp(infrared.class_logits, visible.class_logits, weight),
+        distance_logits=torch.lerp(
+            infrared.distance_logits, visible.distance_logits, weight[..., None]
+        ),
+        anchors_xy_px=visible.anchors_xy_px,
+        strides_px=visible.strides_px,
+    )
 
 
 class Twins(nn.Module):
@@ -196,7 +209,7 @@ class SharedPyramid(nn.Module):
         visible, infrared = [], []
         for step, outlet in zip(self.steps, self.outlets, strict=True):
             features = step(features)
-            rgb_level, ir_level = outlet(features).chunk(2)
+            rgb_level, ir_level = _halves(outlet(features))
             visible.append(rgb_level)
             infrared.append(ir_level)
         return visible, infrared
@@ -225,8 +238,14 @@ class StreamNorms(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the normalised map (2 B, C, H, W)."""
-        visible, infrared = features.chunk(2)
+        visible, infrared = _halves(features)
         return torch.cat((self.visible(visible), self.infrared(infrared)))
+
+
+def _halves(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the RGB and the IR half of a double batch, without asking how large the batch is."""
+    visible, infrared = features.unflatten(0, (2, -1)).unbind()
+    return visible, infrared
 
 
 def _own_statistics(root: nn.Module) -> None:

@@ -44,6 +44,7 @@ class DetectorSpec:
         size: One of n, s, m, l, x.
         width: Factor on the channels of the streams.
         num_classes: Number of classes.
+        one_to_one: Whether a second head is there whose predictions need no suppression.
     """
 
     kind: str
@@ -52,6 +53,7 @@ class DetectorSpec:
     size: str
     width: float
     num_classes: int
+    one_to_one: bool = False
 
     @property
     def scale(self) -> Scale:
@@ -217,4 +219,9 @@ def _module_class(registry: Registry, name: str) -> Any:
 
 
 def _head(spec: DetectorSpec, channels: tuple[int, ...]) -> DecoupledHead:
-    return DecoupledHead(channels, strides_px=STRIDES_PX, num_classes=spec.num_classes)
+    return DecoupledHead(
+        channels,
+        strides_px=STRIDES_PX,
+        num_classes=spec.num_classes,
+        one_to_one=spec.one_to_one,
+    )

@@ -22,7 +22,7 @@ from fusetrain.engine.step import images
 from fusetrain.failpoints import failpoint
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.metrics import DetectionMetrics, GroundTruth, ScoredBoxes, evaluate
-from fusetrain.sample import Batch, Detections
+from fusetrain.sample import Batch, Detections, RawPredictions
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Validation:
 
     Attributes:
         metrics: Precision, recall and average precision.
-        losses: Mean box, cls and dfl loss over the pairs.
+        losses: Mean box, cls and dfl loss over the pairs; NaN where the model is an exported file.
         found: The detections behind the metrics, in original pixels.
         truth: The boxes they were judged by.
     """
@@ -53,7 +53,7 @@ def detect(
     machine: Machine,
     *,
     confidence: float,
-    overlap: float,
+    overlap: float | None,
     inputs: Inputs = "both",
     on_batch: Callable[[Batch, object], None] = lambda batch, raw: None,
 ) -> Iterator[tuple[int, Detections]]:
@@ -64,7 +64,8 @@ def detect(
         batches: Letterboxed pairs.
         machine: Where and how the model runs.
         confidence: Lowest score that counts.
-        overlap: IoU above which the lower score of a class is dropped.
+        overlap: IoU above which the lower score of a class is dropped; None drops none and asks
+            the branch that needs no suppression.
         inputs: The image that is shown; the other one is grey.
         on_batch: Called with each batch, on the device, and its raw predictions.
     """
@@ -92,7 +93,7 @@ def validate(
     loss: DetectionLoss,
     num_classes: int,
     confidence: float = 0.001,
-    overlap: float = 0.7,
+    overlap: float | None = 0.7,
     inputs: Inputs = "both",
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Validation:
@@ -132,8 +133,11 @@ class _Collected:
         self.pairs = 0
 
     def add_batch(self, batch: Batch, predictions: object) -> None:
-        terms = self.loss.local(predictions, batch)  # type: ignore[arg-type]
-        self.loss_sums += terms.items.double().cpu() * len(batch)
+        if isinstance(predictions, RawPredictions):
+            terms = self.loss.local(predictions, batch)
+            self.loss_sums += terms.items.double().cpu() * len(batch)
+        else:  # an exported file says what it found, not what the losses need
+            self.loss_sums += torch.nan
         self.pairs += len(batch)
         scale = batch.canvas_from_original[:, None, [0, 1, 0, 1]]
         shift = batch.canvas_from_original[:, None, [2, 3, 2, 3]]

@@ -3,7 +3,8 @@
 Binary cross-entropy with the assigned scores as soft targets, CIoU (arXiv 1911.08287) and the
 distribution focal loss (GFL, arXiv 2006.04388, equation 6), the latter two weighted by the target
 score. All are divided by the sum of the target scores over all ranks, so that neither the split
-over ranks nor the number of boxes changes their scale. Computed in float32.
+over ranks nor the number of boxes changes their scale. Computed in float32. A branch that needs no
+suppression learns the same, from one point a box, and its loss is added.
 
 Shape legend: B pairs, M boxes a pair (padded), A anchor points, C classes, R bins, K points that
 may be foreground.
@@ -46,6 +47,9 @@ class DetectionLoss:
         dfl_gain: Gain of the distribution focal loss.
         label_smoothing: Share taken from the target scores, in [0, 1).
         assigner: Decides which point learns which box.
+        one_to_one_assigner: The same for the branch that needs no suppression: with the metric of
+            the other, so that its one point is the best of the others' (YOLOv10, arXiv 2405.14458,
+            section 3.1, with r = 1).
     """
 
     box_gain: float = 7.5
@@ -53,6 +57,9 @@ class DetectionLoss:
     dfl_gain: float = 1.5
     label_smoothing: float = 0.0
     assigner: TaskAlignedAssigner = field(default_factory=TaskAlignedAssigner)
+    one_to_one_assigner: TaskAlignedAssigner = field(
+        default_factory=lambda: TaskAlignedAssigner(top_k=1)
+    )
 
     def __call__(self, predictions: RawPredictions, batch: Batch) -> LossTerms:
         """Return the loss of ``predictions`` for the boxes of ``batch``, on the same device.
@@ -66,12 +73,29 @@ class DetectionLoss:
         return self._terms(predictions, batch, over_ranks=False)
 
     def _terms(self, predictions: RawPredictions, batch: Batch, *, over_ranks: bool) -> LossTerms:
+        items = self._items(predictions, batch, self.assigner, over_ranks=over_ranks)
+        if predictions.one_to_one is not None:
+            assigner = self.one_to_one_assigner
+            items = items + self._items(
+                predictions.one_to_one, batch, assigner, over_ranks=over_ranks
+            )
+        return LossTerms(total=items.sum(), items=items.detach())
+
+    def _items(
+        self,
+        predictions: RawPredictions,
+        batch: Batch,
+        assigner: TaskAlignedAssigner,
+        *,
+        over_ranks: bool,
+    ) -> Tensor:
+        """Return (3,) box, cls and dfl of one branch, with their gains."""
         truth, classes, is_box = _at_least_one(batch)
         class_logits = predictions.class_logits.float()
         with torch.no_grad():
             sides = distances_px(predictions.distance_logits, predictions.strides_px)
             boxes = around_points(predictions.anchors_xy_px, sides)
-        targets = self.assigner(
+        targets = assigner(
             class_logits.sigmoid(),
             boxes,
             predictions.anchors_xy_px,
@@ -80,16 +104,15 @@ class DetectionLoss:
             is_box=is_box,
         )
         scale = _normaliser(targets.scores, over_ranks=over_ranks)
-        candidates = truth.shape[1] * self.assigner.top_k
+        candidates = truth.shape[1] * assigner.top_k
         box_loss, dfl_loss = _box_losses(predictions, targets, candidates)
-        items = torch.stack(
+        return torch.stack(
             (
                 self.box_gain * box_loss * scale,
                 self.class_gain * self._class_loss(class_logits, targets) * scale,
                 self.dfl_gain * dfl_loss * scale,
             )
         )
-        return LossTerms(total=items.sum(), items=items.detach())
 
     def _class_loss(self, class_logits: Tensor, targets: Targets) -> Tensor:
         wanted = targets.scores * (1.0 - self.label_smoothing)

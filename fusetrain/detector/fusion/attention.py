@@ -31,6 +31,8 @@ class CrossAttention(nn.Module):
         iterations: Rounds.
     """
 
+    needs_fixed_canvas = True  # in a file: how many cells make a token follows from the canvas
+
     def __init__(self, channels: int, *, iterations: int = ITERATIONS) -> None:
         super().__init__()
         self.iterations = iterations

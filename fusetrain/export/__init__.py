@@ -1,0 +1,1 @@
+"""From weights to files that run without fusetrain: ONNX, compared with the detector itself."""
