@@ -36,7 +36,7 @@ def export(
     from fusetrain.export.onnx_file import export_onnx
 
     with stderr_console().status("exporting and comparing"):
-        exported = export_onnx(weights, out, is_dynamic=dynamic, suppress=not no_nms)
+        exported = export_onnx(weights, out, is_dynamic=dynamic, with_nms=not no_nms)
     suppression = {
         "nms": f"suppression inside, at IoU {exported.info.overlap:g}",
         "one-to-one": "no suppression needed",

@@ -22,7 +22,7 @@ from fusetrain.errors import ResourceError, RunError, UsageError
 from fusetrain.sample import DecodedPredictions, Detections
 
 SUFFIX = ".onnx"
-OF_WEIGHTS = ("detector", "class_names", "imgsz", "thermal")
+NOTES = ("kind", "strides_px", "version")  # for people and other programs, never read back
 OF_FILE = ("suppression", "conf", "score_floor", "iou")
 Suppression = Literal["nms", "one-to-one", "raw"]
 OUTPUTS: dict[str, tuple[str, ...]] = {
@@ -64,7 +64,7 @@ class OnnxInfo:
             RunError: It is of another version, or of another program.
         """
         try:
-            values = {name: json.loads(texts[name]) for name in (*OF_WEIGHTS, *OF_FILE)}
+            values = {name: json.loads(text) for name, text in texts.items() if name not in NOTES}
             suppression, *numbers = (values[name] for name in OF_FILE)
             confidence, floor, overlap = map(float, numbers)
             if suppression not in OUTPUTS:

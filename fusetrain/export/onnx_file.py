@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ class Exported:
 
 
 def export_onnx(
-    weights: Path, out: Path | None = None, *, is_dynamic: bool, suppress: bool
+    weights: Path, out: Path | None = None, *, is_dynamic: bool, with_nms: bool
 ) -> Exported:
     """Write weights as an ONNX file whose answers are those of the detector.
 
@@ -55,7 +56,7 @@ def export_onnx(
         weights: Run folder or weights file.
         out: File to write, replaced if it is there; None puts it beside the weights.
         is_dynamic: Batch, height and width are free; else one pair of the trained canvas.
-        suppress: Put suppression into the file; else its outputs need none, where the detector was
+        with_nms: Put suppression into the file; else its outputs need none, where the detector was
             trained for that, or are raw.
 
     Raises:
@@ -74,7 +75,7 @@ def export_onnx(
     detector, description = load_detector(source)
     if is_dynamic:
         _require_any_canvas(detector)
-    info = OnnxInfo(description, _suppression(suppress, description.detector.one_to_one))
+    info = OnnxInfo(description, _suppression(with_nms, description.detector.one_to_one))
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,7 +91,8 @@ def export_onnx(
     except OSError as error:
         raise ResourceError(f"{target} cannot be written: {error}", remedy="--out FILE") from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
     inputs = tuple(f"{name} ({_shape_text(dims)})" for name, dims in file.shapes.items())
     return Exported(target, info, inputs, parity)
 
@@ -123,8 +125,8 @@ def _require_any_canvas(detector: FusionDetector) -> None:
             )
 
 
-def _suppression(suppress: bool, has_second_head: bool) -> Suppression:
-    if suppress:
+def _suppression(with_nms: bool, has_second_head: bool) -> Suppression:
+    if with_nms:
         return "nms"
     return "one-to-one" if has_second_head else "raw"
 

@@ -90,7 +90,7 @@ def compare(detector: FusionDetector, file: OnnxDetector) -> Parity:
         if isinstance(said, DecodedPredictions):
             total += _raw_parity(predictions, said)
         else:
-            total += _detections_parity(predictions, said, file.info)
+            total += detections_parity(predictions, said, file.info)
     return total
 
 
@@ -127,9 +127,10 @@ def _raw_parity(predictions: RawPredictions, said: DecodedPredictions) -> Parity
     )
 
 
-def _detections_parity(
+def detections_parity(
     predictions: RawPredictions, said: Sequence[Detections], info: OnnxInfo
 ) -> Parity:
+    """Return how far what a file found is from what its detector predicts for the same pairs."""
     suppresses = info.suppression == "nms"
     overlap = info.overlap if suppresses else None
     floor = info.floor if suppresses else 0.0

@@ -35,7 +35,7 @@ def exports(spec: DetectorSpec, folder: Path) -> None:
     described = WeightsInfo(spec, NAMES, SIZE, ThermalWindow()).to_json()
     path = folder / "best.safetensors"
     save_file(tensors, path, {key: json.dumps(value) for key, value in described.items()})
-    exported = export_onnx(path, is_dynamic=False, suppress=not spec.one_to_one)
+    exported = export_onnx(path, is_dynamic=False, with_nms=not spec.one_to_one)
     assert exported.parity.holds
     assert exported.parity.found > 20
 

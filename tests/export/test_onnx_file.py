@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from fusetrain.detector.decode import detections
 from fusetrain.engine.onnx_model import OnnxInfo, check_thresholds, load_onnx
 from fusetrain.engine.weights import load_detector
 from fusetrain.errors import ComparisonError, ResourceError, RunError, UsageError
 from fusetrain.export import onnx_file
 from fusetrain.export.onnx_file import Exported, export_onnx
+from fusetrain.export.parity import detections_parity
 
 from .conftest import NAMES, SIZE, MakeWeights
 
@@ -25,7 +25,7 @@ onnx = pytest.importorskip("onnx")
 
 @pytest.fixture(scope="module")
 def exported(make_weights: MakeWeights) -> Exported:
-    return export_onnx(make_weights("data"), is_dynamic=False, suppress=True)
+    return export_onnx(make_weights("data"), is_dynamic=False, with_nms=True)
 
 
 def nodes(path: Path) -> set[str]:
@@ -84,15 +84,12 @@ def test_smaller_canvas_is_padded_and_batches_are_taken_apart(exported: Exported
     file, _ = load_onnx(exported.path)
     detector, _ = load_detector(exported.path.with_suffix(".safetensors"))
     rgb, ir = torch.rand(2, 3, 32, SIZE), torch.rand(2, 1, 32, SIZE)
-    found = detections(file(rgb, ir), confidence=0.05, overlap=0.7)
     pad = torch.nn.functional.pad
     padded = [pad(image, (0, 0, 0, 32), value=114 / 255) for image in (rgb, ir)]
     with torch.no_grad():
-        wanted = detections(detector(*padded), confidence=0.05, overlap=0.7)
-    assert [len(pair) for pair in found] == [len(pair) for pair in wanted]
-    for ours, theirs in zip(found, wanted, strict=True):
-        torch.testing.assert_close(ours.scores, theirs.scores, atol=1e-4, rtol=0)
-        torch.testing.assert_close(ours.boxes_xyxy_px, theirs.boxes_xyxy_px, atol=0.01, rtol=0)
+        parity = detections_parity(detector(*padded), file(rgb, ir), exported.info)
+    assert parity.holds, parity
+    assert parity.pairs == 2
 
 
 def test_thresholds_inside_the_file_are_not_overridden_in_silence(exported: Exported) -> None:
@@ -127,21 +124,21 @@ def test_damaged_and_foreign_files_are_refused(
 
 def test_export_of_an_export_and_odd_names_are_refused(exported: Exported, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="exported already"):
-        export_onnx(exported.path, is_dynamic=False, suppress=True)
+        export_onnx(exported.path, is_dynamic=False, with_nms=True)
     weights = exported.path.with_suffix(".safetensors")
     before = weights.read_bytes()
     with pytest.raises(UsageError, match="--out"):
-        export_onnx(weights, weights, is_dynamic=False, suppress=True)
+        export_onnx(weights, weights, is_dynamic=False, with_nms=True)
     assert weights.read_bytes() == before
     (tmp_path / "file").write_text("")
     with pytest.raises(ResourceError, match="cannot be written"):
-        export_onnx(weights, tmp_path / "file" / "a.onnx", is_dynamic=False, suppress=True)
+        export_onnx(weights, tmp_path / "file" / "a.onnx", is_dynamic=False, with_nms=True)
 
 
 def test_cross_attention_says_why_it_takes_one_canvas_only(make_weights: MakeWeights) -> None:
     weights = make_weights("early", "cross-attention")
     with pytest.raises(UsageError, match="averages over squares"):
-        export_onnx(weights, is_dynamic=True, suppress=True)
+        export_onnx(weights, is_dynamic=True, with_nms=True)
     assert [path.name for path in weights.parent.iterdir()] == ["best.safetensors"]
 
 
@@ -156,7 +153,7 @@ def test_file_that_differs_too_much_is_not_left_behind(
     monkeypatch.setattr("fusetrain.export.parity.MAX_BOX_PX", 1e-12)
     monkeypatch.setattr("fusetrain.export.parity.MAX_SCORE", 1e-12)
     with pytest.raises(ComparisonError, match="does not answer"):
-        export_onnx(weights, is_dynamic=False, suppress=False)
+        export_onnx(weights, is_dynamic=False, with_nms=False)
     assert sorted(path.name for path in weights.parent.iterdir()) == [
         "best.onnx",
         "best.safetensors",
@@ -168,19 +165,16 @@ def test_file_that_differs_too_much_is_not_left_behind(
 @pytest.mark.parametrize("kind", ["mid", "easy", "ir"])
 def test_any_canvas_and_batch_are_taken(kind: str, make_weights: MakeWeights) -> None:
     weights = make_weights(kind, one_to_one=kind == "mid")
-    exported = export_onnx(weights, is_dynamic=True, suppress=kind != "mid")
+    exported = export_onnx(weights, is_dynamic=True, with_nms=kind != "mid")
     assert exported.parity.holds
     file, info = load_onnx(exported.path)
     assert ("NonMaxSuppression" in nodes(exported.path)) == (kind != "mid")
     detector, _ = load_detector(weights)
-    overlap = info.overlap if kind != "mid" else None
     for batch, height, width in ((1, 64, 96), (3, 160, 64)):
         rgb, ir = torch.rand(batch, 3, height, width), torch.rand(batch, 1, height, width)
-        found = detections(file(rgb, ir), confidence=0.2, overlap=overlap)
         with torch.no_grad():
-            wanted = detections(detector(rgb, ir), confidence=0.2, overlap=overlap)
-        for ours, theirs in zip(found, wanted, strict=True):
-            torch.testing.assert_close(ours.scores, theirs.scores, atol=1e-3, rtol=0)
+            parity = detections_parity(detector(rgb, ir), file(rgb, ir), info)
+        assert parity.holds, parity
 
 
 def test_missing_package_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

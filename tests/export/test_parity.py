@@ -37,8 +37,9 @@ class TorchSession:
             outputs[2][:, 0] = -1
         if "double" in self.fault:
             outputs = [torch.cat((output[:, :1], output), dim=1) for output in outputs]
-        outputs[0] += self.fault.get("box", 0.0)
-        outputs[-1 if len(outputs) == 1 else 1] += self.fault.get("score", 0.0)
+        outputs[0][..., :4] += self.fault.get("box", 0.0)
+        if len(outputs) > 1:
+            outputs[1] += self.fault.get("score", 0.0)
         return [output.numpy() for output in outputs]
 
 

@@ -1,0 +1,112 @@
+"""`export`, and `val` and `predict` with what it wrote, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fusetrain.cli.app import run
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+Capture = pytest.CaptureFixture[str]
+FOLDERS = ("--rgb", "set/images/val", "--ir", "set/imagesIR/val")
+RUN, BEST = "runs/exp", "runs/exp/weights/best.safetensors"
+ONNX = "runs/exp/weights/best.onnx"
+
+
+def test_wrong_words_are_answered_before_anything_is_loaded(home: Path, capsys: Capture) -> None:
+    assert run(["export", RUN, "--format", "tflite"]) == 2
+    assert "expected: onnx" in capsys.readouterr().err
+    assert run(["export", "nowhere", "--format", "onnx"]) == 5
+    assert run(["export", RUN, "--format", "onnx", "--out", "a.pt"]) == 2
+    assert "ends in .onnx" in capsys.readouterr().err
+    assert not (home / "a.pt").exists()
+
+
+@pytest.mark.parametrize("command", ["val", "predict"])
+def test_no_nms_needs_a_head_that_was_trained_for_it(
+    home: Path, command: str, capsys: Capture
+) -> None:
+    words = [command, RUN, "--no-nms", *(FOLDERS if command == "predict" else ())]
+    assert run(words) == 5
+    assert "one_to_one: true" in capsys.readouterr().err
+    assert not (home / "predictions").exists()
+
+
+def test_no_nms_and_iou_contradict_each_other(home: Path, capsys: Capture) -> None:
+    assert run(["predict", RUN, *FOLDERS, "--no-nms", "--iou", "0.5"]) == 2
+    assert "one of them" in capsys.readouterr().err
+
+
+def test_foreign_and_missing_files_exit_5(home: Path, capsys: Capture) -> None:
+    (home / "foreign.onnx").write_bytes(b"no onnx")
+    for name in ("foreign.onnx", "missing.onnx"):
+        assert run(["val", name, "--data", "set"]) == 5
+        assert name in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_exported_file_stands_in_for_the_weights(home: Path, capsys: Capture) -> None:
+    assert run(["export", RUN, "--format", "onnx", "--dynamic"]) == 0
+    told = capsys.readouterr().err
+    assert "rgb (B, 3, H, W), ir (B, 1, H, W)" in told
+    assert "beside the detector: boxes within" in told
+    reports = []
+    for weights in (RUN, ONNX):
+        assert run(["val", weights, "--json", "--blank", "ir"]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+    ours, theirs = (report["metrics"]["mAP50"] for report in reports)
+    assert ours == pytest.approx(theirs, abs=1e-3)
+    assert reports[1]["losses"] == {"box": None, "cls": None, "dfl": None}
+    _two_sizes(home)
+    results = []
+    for name, weights in (("torch", RUN), ("onnx", ONNX)):
+        words = ["--rgb", "wild", "--ir", "wildIR", "--out", name, "--conf", "0.005"]
+        assert run(["predict", weights, *words]) == 0
+        results.append(json.loads((home / name / "predictions.json").read_text()))
+    scores = [[round(found["score"], 3) for found in result] for result in results]
+    assert len(scores[0]) > 0
+    assert scores[0] == pytest.approx(scores[1], abs=2e-3)
+    assert run(["predict", ONNX, *FOLDERS, "--iou", "0.5"]) == 2
+    assert run(["predict", ONNX, *FOLDERS, "--no-nms"]) == 5
+    assert run(["export", ONNX, "--format", "onnx"]) == 5
+    assert "exported already" in capsys.readouterr().err
+
+
+def _two_sizes(home: Path) -> None:
+    """Write one pair of a wide and one of a tall picture."""
+    rng = np.random.Generator(np.random.PCG64(0))
+    for folder, shape in (("wild", (3,)), ("wildIR", ())):
+        (home / folder).mkdir()
+        for name, size in (("wide", (40, 120)), ("tall", (128, 96))):
+            pixels = rng.integers(0, 256, (*size, *shape), np.uint8)
+            Image.fromarray(pixels).save(home / folder / f"{name}.png")
+
+
+@pytest.mark.slow
+def test_file_answers_where_the_code_of_its_operator_is_missing(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "own_operator.py").write_text(
+        "from fusetrain.detector.fusion.elementwise import Add\n\nclass Mine(Add):\n    pass\n"
+    )
+    script = (
+        "import sys; sys.path.append(sys.argv[1]); from fusetrain.cli.app import run;"
+        "train = ['train', '--config', 'train.yaml', '--name', 'own', '--set', 'train.epochs=1',"
+        "'--set', 'model.fusion=early', '--set', 'model.operator=own_operator:Mine'];"
+        "sys.exit(run(train) or run(['export', 'runs/own', '--format', 'onnx']))"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "own")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shutil.copy(home / "runs/own/weights/best.onnx", home / "alone.onnx")
+    assert run(["predict", "alone.onnx", *FOLDERS, "--out", "out"]) == 0
+    assert run(["predict", "runs/own", *FOLDERS, "--out", "out"]) == 5
