@@ -66,8 +66,7 @@ def predict(
         ir: Infrared image or folder.
         out: Folder to write to.
         confidence: Lowest score that counts.
-        overlap: IoU above which the lower score of a class is dropped; None drops none and asks
-            the head that needs no suppression.
+        overlap: IoU above which the lower score of a class is dropped; None asks the second head.
         write_txt: Also write the text files.
         progress: Called with the number of pairs detected on and of all pairs.
         note: Gets one sentence about images that are left out or stretched.
