@@ -92,9 +92,7 @@ def test_first_host_of_a_node_list(nodes: str, first: str) -> None:
         (without(SLURM, SLURM_PROCID="5"), "rank 5 of 5"),
     ],
 )
-def test_contradictions_are_errors_of_the_environment(
-    variables: dict[str, str], word: str
-) -> None:
+def test_contradictions_are_errors_of_the_environment(variables: dict[str, str], word: str) -> None:
     with pytest.raises(ConfigError, match=word) as caught:
         place(variables)
     assert caught.value.where == "environment"

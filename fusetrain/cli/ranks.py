@@ -13,7 +13,7 @@ import typer
 
 from fusetrain.cli.console import stderr_console, visible
 from fusetrain.config.schema import Config
-from fusetrain.hosts import Hosts
+from fusetrain.hosts import Hosts, is_to_launch
 from fusetrain.launched import place
 
 Devices = Annotated[
@@ -44,6 +44,16 @@ def launch_ranks(context: typer.Context, settings: Config, hosts: Hosts) -> None
 
     group = group_of(settings, hosts)
     raise typer.Exit(launch(context.find_root().obj, group, note=lambda text: say(f"note: {text}")))
+
+
+def ranks_in_all(settings: Config, hosts: Hosts) -> int:
+    """Return how many processes would train together if this command did train."""
+    if not is_to_launch(settings, hosts, is_asked=True):
+        return place().world_size
+    from fusetrain.launching.group import group_of
+
+    group = group_of(settings, hosts)
+    return group.num_ranks * group.max_nodes
 
 
 def as_sets(name: str | None, devices: str | None, max_restarts: int | None) -> list[str]:

@@ -22,6 +22,7 @@ from fusetrain.cli.ranks import (
     Nodes,
     as_sets,
     launch_ranks,
+    ranks_in_all,
     say,
 )
 from fusetrain.config.load import LoadedConfig, load_config
@@ -73,7 +74,7 @@ def train(
     require_data(settings)
     hosts = Hosts.named(nnodes, rdzv, node_rank)
     if dry_run or lr_find:
-        _without_training(settings, allow or (), lr_find=lr_find)
+        _without_training(settings, hosts, allow or (), lr_find=lr_find)
     elif is_to_launch(settings, hosts, is_asked=devices is not None):
         from fusetrain import build
 
@@ -166,7 +167,9 @@ def _resume_here(
         _print_end(folder.path)
 
 
-def _without_training(settings: Config, allowed: Sequence[str], *, lr_find: bool) -> None:
+def _without_training(
+    settings: Config, hosts: Hosts, allowed: Sequence[str], *, lr_find: bool
+) -> None:
     """Print the plan, for which one of several ranks suffices, or a rate to begin with."""
     if not (lr_find or place().is_main):
         return
@@ -175,13 +178,14 @@ def _without_training(settings: Config, allowed: Sequence[str], *, lr_find: bool
 
     require_weights(settings)
     choose_machine(settings)
+    ranks = ranks_in_all(settings, hosts)
     splits = checked_data(build.open_spec(settings), settings, allowed)
     if lr_find:
         _print_suggestion(settings, splits)
         return
     from fusetrain.dry_run import measure_plan
 
-    _print_plan(measure_plan(settings, splits))
+    _print_plan(measure_plan(settings, splits, ranks=ranks))
 
 
 def _print_plan(rows: Sequence[tuple[str, str]]) -> None:
