@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusetrain.config.schema import PARTS, Config
-from fusetrain.errors import DataError
+from fusetrain.errors import ConfigError, DataError
 from fusetrain.rules import require_data
 from fusetrain.schedule.plan import SchedulePlan
 from fusetrain.schedule.planning import make_plan
@@ -137,6 +137,21 @@ def batch_size(config: Config) -> int:
     """Return the pairs of a micro-step over all ranks."""
     batch = config.train.batch
     return AUTO_BATCH if batch == "auto" else batch
+
+
+def require_dealt_batch(config: Config, ranks: int) -> None:
+    """Check that every rank can take an equal share of a full batch.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    batch = batch_size(config)
+    if batch % ranks:
+        raise ConfigError(
+            f"train.batch {config.train.batch} cannot be dealt out over {ranks} ranks",
+            expected="a multiple of the number of ranks",
+            remedy=f"--set train.batch={-(-batch // ranks) * ranks}",
+        )
 
 
 def close_mosaic(config: Config) -> int:

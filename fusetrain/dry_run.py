@@ -20,8 +20,13 @@ from fusetrain.schedule.advice import Advice, advise
 from fusetrain.session import Session, assemble, choose_machine
 
 
-def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
+def measure_plan(config: Config, data: TrainingData, *, ranks: int = 1) -> list[tuple[str, str]]:
     """Build everything, run one optimizer step, and return what it is and costs, row by row.
+
+    Args:
+        config: The settings.
+        data: The splits.
+        ranks: Processes that will train together; the step is that of one of them.
 
     Raises:
         ResourceError: Device or memory are not there.
@@ -31,7 +36,8 @@ def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
     config = build.resolved(config, machine)
     session = assemble(config, data, machine)
     # One batch does not need a cache file; what it would take is a row of the plan.
-    bare = config.model_copy(update={"train": config.train.model_copy(update={"cache": "none"})})
+    share = {"cache": "none", "batch": build.batch_size(config) // ranks}
+    bare = config.model_copy(update={"train": config.train.model_copy(update=share)})
     source = batches.BatchSource(bare, data, machine)
     batch = next(source.train(0, 0))
     flops = _flops(session, batch)
@@ -51,6 +57,7 @@ def measure_plan(config: Config, data: TrainingData) -> list[tuple[str, str]]:
         ("forward", f"{flops / 1e9:.2f} GFLOPs a pair at {train.imgsz} px"),
         *_disk_cache(config, source),
         ("batch", f"{build.batch_size(config)} x {train.accumulate} accumulated"),
+        *([("processes", f"{ranks}, {share['batch']} pairs of a batch each")] * (ranks > 1)),
         ("steps", f"{plan.steps_per_epoch} an epoch, {plan.total_steps} in all"),
         ("schedule", f"{config.schedule.name}, lr0 {plan.lr0:g}, warmup {plan.warmup_steps} steps"),
         *(("note", note) for note in (*session.notes, *plan.notes) if note not in evidence),

@@ -9,6 +9,7 @@ panel. Our own broken invariants stay ``assert``s and end with exit code 1.
     ├── DataError             4  data set, image or folder missing, bad or refused
     ├── RunError              5  run folder or weights missing, damaged, locked, of another model
     ├── ResourceError         6  device not there, memory, disk
+    │   └── LostRankError     6  another rank of the run is gone
     ├── DivergedError         7  training diverged
     ├── ComparisonError       8  a comparison that was asked for failed
     ├── StoppedError         75  stopped on a signal, resumable
@@ -114,6 +115,10 @@ class ResourceError(FusetrainError):
 
     exit_code = 6
     title = "Resources"
+
+
+class LostRankError(ResourceError):
+    """Another rank of the run is gone, or did not answer in time."""
 
 
 class DivergedError(FusetrainError):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from itertools import count, islice
 from pathlib import Path
 
-from fusetrain import build, distributed
+from fusetrain import build, launched
 from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
@@ -43,7 +43,7 @@ def find_rate(
         UsageError: Several ranks were started.
         ResourceError: Device or memory are not there, or the picture cannot be written.
     """
-    if distributed.launched_world_size() > 1:
+    if launched.place().world_size > 1:
         raise UsageError("--lr-find runs in one process", remedy="start it without torchrun")
     machine = choose_machine(config)
     machine.apply()

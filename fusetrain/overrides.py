@@ -39,6 +39,7 @@ TABLE: Mapping[str, tuple[Change, str]] = {
     "train.device": (Change.FREE, "exact on one kind of device only, which is said"),
     "train.devices": (Change.FREE, "the same batches are dealt out to other ranks"),
     "train.threads": (Change.FREE, "sums are rounded otherwise, which is said"),
+    "train.collective_timeout": (Change.FREE, "only says how long ranks wait for each other"),
     "train.max_restarts": (Change.FREE, "only says who starts the run again"),
     "train.on_bad_sample": (Change.FREE, "only counts where an image cannot be read"),
     "train.batch": (Change.CONFIRM, "other batches; an epoch that has begun starts anew"),

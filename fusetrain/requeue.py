@@ -1,7 +1,8 @@
-"""SLURM: a job that is warned of its end goes back into the queue, and goes on with its own run.
+"""A job that is restarted goes on with its own run; under SLURM it first asks for the restart.
 
-A job asks for the warning with ``#SBATCH --signal=USR1@120 --requeue``. Where there is no SLURM,
-nothing here does anything.
+A SLURM job asks to be warned of its end with ``#SBATCH --signal=USR1@120 --requeue``. Ranks that
+torch's launcher starts again, and a job named by FUSETRAIN_JOB, find their run as well. Where there
+is neither, nothing here does anything.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from fusetrain import launched
 from fusetrain.config.load import effective_yaml
 from fusetrain.config.schema import Config
 from fusetrain.results.run_dir import RunDir
@@ -23,8 +25,8 @@ SECONDS = 60.0
 
 def note_job(run: RunDir, config: Config) -> None:
     """Write into the log of a new run which job trains it, for the time after a restart."""
-    if job := os.environ.get(JOB):
-        run.event(EVENT, slurm=job, config=_digest(config))
+    if marks := dict(mark for mark, _ in _marks()):
+        run.event(EVENT, **marks, config=_digest(config))
 
 
 def own_run(config: Config) -> RunDir | None:
@@ -35,10 +37,10 @@ def own_run(config: Config) -> RunDir | None:
     Args:
         config: The settings that the job asks for, as they were before the machine was looked at.
     """
-    restarts, job = os.environ.get(RESTARTS, "0"), os.environ.get(JOB)
-    if job is None or restarts in ("", "0"):
+    mine = {mark for mark, is_restarted in _marks() if is_restarted}
+    if not mine:
         return None
-    mine = {"slurm": job, "config": _digest(config)}
+    digest = _digest(config)
     named = re.compile(re.escape(config.run.name) + r"\d*")
     project = Path(config.run.project)
     found = [
@@ -47,7 +49,10 @@ def own_run(config: Config) -> RunDir | None:
         if named.fullmatch(path.name) and not path.is_symlink()
         for run in [RunDir(path.absolute())]
         if run.config.is_file()
-        and any(mine.items() <= event.items() for event in run.events(EVENT))
+        and any(
+            event.get("config") == digest and any(event.get(key) == job for key, job in mine)
+            for event in run.events(EVENT)
+        )
     ]
     return max(found, key=_preference, default=None)
 
@@ -74,6 +79,17 @@ def requeue() -> str:
     if done.returncode:
         return f"SLURM job {job} could not be put back into the queue: {done.stderr.strip()}"
     return f"SLURM job {job} is back in the queue; it will go on with this run"
+
+
+def _marks() -> list[tuple[tuple[str, str], bool]]:
+    """Return what names this job, as (key, value), and whether that job was restarted."""
+    marks = []
+    if job := os.environ.get(JOB):
+        marks.append((("slurm", job), os.environ.get(RESTARTS, "0") not in ("", "0")))
+    if name := launched.job():
+        is_restarted = launched.restarts() > 0 or bool(os.environ.get(launched.JOB))
+        marks.append((("job", name), is_restarted))
+    return marks
 
 
 def _preference(run: RunDir) -> tuple[bool, float]:

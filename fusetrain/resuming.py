@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fusetrain import build, distributed
+from fusetrain import build, distributed, launched
 from fusetrain.config.load import LoadedConfig
 from fusetrain.config.schema import Config
 from fusetrain.continuing import Accepted, going_on
@@ -66,9 +66,10 @@ def resume(
     """
     machine = choose_machine(wanted.config)
     machine.apply()
+    timeout = wanted.config.train.collective_timeout
     with (
         stop_on_signals() as stop,
-        distributed.process_group(machine.device),
+        distributed.process_group(machine.device, timeout_seconds=timeout),
         held(run),
     ):
         if distributed.gather_objects(_has_saved_nothing(run))[0]:
@@ -110,7 +111,7 @@ def _newest(run: RunDir, *, note: Note) -> tuple[dict[str, Any], Path]:
     content, file, passed_over = read_newest(run.weights)
     require_known(content, str(file))
     _require_context(content["context"], file)
-    distributed.barrier()  # all have read it
+    distributed.gather_objects(None)  # all have read it
     if passed_over:
         note(f"resuming from {file.name}: {passed_over}")
         if distributed.is_main():
@@ -138,7 +139,7 @@ def _placed(wanted: LoadedConfig, machine: Machine) -> Config:
 
 def _inexact(context: Mapping[str, Any], machine: Machine) -> list[str]:
     """Return why the rest of a run will not be bit-equal to that of a run never stopped."""
-    now = surroundings(machine) | {"world_size": distributed.launched_world_size()}
+    now = surroundings(machine) | {"world_size": launched.place().world_size}
     changed = [
         f"{key} {context[key]} -> {value}"
         for key, value in now.items()

@@ -23,9 +23,7 @@ from fusetrain.schedule.options import KeyProblem, curve_problems
 # one of them would train something else than was asked for.
 NOT_BUILT: Mapping[tuple[str, str], tuple[Any, ...]] = {
     ("model", "base"): ("auto",),
-    ("train", "devices"): (None, 1),
     ("train", "on_bad_sample"): ("fail",),
-    ("train", "max_restarts"): (0,),
     ("run", "trackers"): ([],),
 }
 DEFAULT_OPERATOR = ModelSettings().operator

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from fusetrain import build, distributed
+from fusetrain import build, distributed, launched
 from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
@@ -29,9 +29,10 @@ from fusetrain.engine.roles import Limits, Reporter
 from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.stages import Stage
 from fusetrain.engine.step import StepRunner
+from fusetrain.engine.synced_norm import with_synced_norms
 from fusetrain.engine.trainer import Trainer
 from fusetrain.engine.weights import TrainedWith, WeightsInfo, load_detector, load_source
-from fusetrain.errors import ConfigError, RunError
+from fusetrain.errors import RunError
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import SchedulePlan
@@ -71,13 +72,8 @@ def choose_machine(config: Config) -> Machine:
         ConfigError: The batch cannot be dealt out over the ranks.
         ResourceError: The device is not there, or cannot compute in the precision asked for.
     """
-    train, ranks = config.train, distributed.launched_world_size()
-    if build.batch_size(config) % ranks:
-        raise ConfigError(
-            f"train.batch {train.batch} cannot be dealt out over {ranks} ranks",
-            expected="a multiple of the number of ranks",
-            remedy=f"--set train.batch={-(-build.batch_size(config) // ranks) * ranks}",
-        )
+    train = config.train
+    build.require_dealt_batch(config, launched.place().world_size)
     return machines.choose_machine(
         device=train.device,
         amp=train.amp,
@@ -194,7 +190,7 @@ def fingerprint(data: TrainingData) -> str:
 
 def _replicated(model: torch.nn.Module, config: Config, machine: Machine) -> torch.nn.Module:
     if config.train.sync_bn and distributed.world_size() > 1:
-        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        model = with_synced_norms(model)
     if config.train.compile:
         model = torch.compile(model)  # type: ignore[assignment]
     return distributed.replicate(model, machine.device)

@@ -77,10 +77,14 @@ def train(config: Config, data: TrainingData, *, reporter: RunReporter) -> RunDi
     machine = choose_machine(config)
     machine.apply()
     wanted, config = config, build.resolved(config, machine)
-    with stop_on_signals() as stop, distributed.process_group(machine.device):
+    timeout = config.train.collective_timeout
+    with (
+        stop_on_signals() as stop,
+        distributed.process_group(machine.device, timeout_seconds=timeout),
+    ):
         session = assemble(config, data, machine)
-        if distributed.max_over_ranks(int(stop.signal_number > 0), machine.device):
-            _requeue(stop, session, reporter)
+        if any(distributed.on_any_rank(stop.signal_number > 0)):
+            _requeue(stop, reporter)
             raise StoppedError(
                 f"{stop.name()} came: nothing was begun", remedy="the same command again"
             )
@@ -145,13 +149,14 @@ def run_session(
         )
         artifacts.write_start(run, source, session.data, warn=reporter.on_note)
         failpoint("training:begun")
+        distributed.wait_for_main()
         trainer = make_trainer(session, source, keeper, state, reporter=reporter, stop=stop)
         try:
             _train_and_finish(trainer, session, source, run, reporter=reporter)
         except StoppedError as error:
             if distributed.is_main():
                 run.event("stop", slot=state.slot)
-            _requeue(stop, session, reporter)
+            _requeue(stop, reporter)
             shown = shlex.quote(str(run.path))
             raise StoppedError(error.what, remedy=f"`fusetrain resume {shown}`") from None
         if distributed.is_main():
@@ -159,12 +164,12 @@ def run_session(
     return run
 
 
-def _requeue(stop: StopFlag, session: Session, reporter: RunReporter) -> None:
+def _requeue(stop: StopFlag, reporter: RunReporter) -> None:
     """Put a SLURM job that was warned of its end back into the queue."""
-    warned = stop.has_received("SIGUSR1")
-    warned = bool(distributed.max_over_ranks(int(warned), session.machine.device))
-    if warned and distributed.is_main() and (said := requeue()):
+    (is_warned,) = distributed.on_any_rank(stop.has_received("SIGUSR1"))
+    if is_warned and distributed.is_main() and (said := requeue()):
         reporter.on_note(said)
+    distributed.wait_for_main()
 
 
 def _train_and_finish(
@@ -190,6 +195,7 @@ def _train_and_finish(
         if distributed.is_main():
             run.event("figures", slot=state.slot)
         failpoint("figures:done")
+        distributed.wait_for_main()
         reporter.on_finish(session, state, validation)
     if trainer.stop_requested():
         raise StoppedError(f"{trainer.stop.name()} came: training and figures are done")

@@ -21,10 +21,7 @@ def test_defaults_obey_all_rules() -> None:
     ("group", "key", "value"),
     [
         ("model", "base", "rgb"),
-        ("train", "devices", 2),
-        ("train", "devices", [0, 1]),
         ("train", "on_bad_sample", "skip"),
-        ("train", "max_restarts", 1),
         ("run", "trackers", ["tensorboard"]),
     ],
 )

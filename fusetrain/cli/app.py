@@ -20,7 +20,14 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from fusetrain import __version__
-from fusetrain.errors import AbortedError, FusetrainError, ResourceError, UsageError
+from fusetrain.errors import (
+    AbortedError,
+    ConfigError,
+    FusetrainError,
+    ResourceError,
+    UsageError,
+)
+from fusetrain.launched import Place, end_with_launcher, place
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("fusetrain.cli.data:demo", "Write a small synthetic RGB-IR data set."),
@@ -107,6 +114,7 @@ def main() -> None:
     from fusetrain.cli.streams import survive_closed_pipes
 
     survive_closed_pipes()
+    end_with_launcher()
     # Looking for plugins of pydantic takes longer than reading a config, and none is wanted.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     sys.exit(run(sys.argv[1:]))
@@ -119,17 +127,16 @@ def run(arguments: Sequence[str]) -> int:
         arguments: The command line without the program; ``--traceback`` may stand anywhere in it.
     """
     words, show_traceback = _without_traceback_flag(arguments)
+    command = get_command(app)
     try:
-        code = get_command(app).main(words, prog_name="fusetrain", standalone_mode=False)
+        code = command.main(
+            words, prog_name="fusetrain", standalone_mode=False, obj=tuple(arguments)
+        )
         sys.stdout.flush()
-    except typer.TyperException as error:
-        return _report(_usage_error(error), cause=None)
-    except FusetrainError as error:
-        return _report(error, cause=error if show_traceback else None)
     except (typer.Abort, KeyboardInterrupt):
         return AbortedError.exit_code
     except Exception as error:
-        return _report(_unexpected(error), cause=error if show_traceback else None)
+        return _report(error, show_traceback=show_traceback)
     return code if isinstance(code, int) else 0
 
 
@@ -148,8 +155,12 @@ def _usage_error(error: typer.TyperException) -> FusetrainError:
     return UsageError(error.format_message(), remedy=f"`{command} --help`")
 
 
-def _unexpected(error: Exception) -> FusetrainError:
-    """Return a full disk, missing memory, or a bug of ours as one of our errors."""
+def _as_told(error: Exception) -> FusetrainError:
+    """Return a wrong command line, a full disk, missing memory, or a bug as one of our errors."""
+    if isinstance(error, FusetrainError):
+        return error
+    if isinstance(error, typer.TyperException):
+        return _usage_error(error)
     if isinstance(error, MemoryError):
         return ResourceError("the memory does not suffice")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
@@ -161,11 +172,30 @@ def _unexpected(error: Exception) -> FusetrainError:
     )
 
 
-def _report(error: FusetrainError, *, cause: Exception | None) -> int:
-    """Print the panel, and the traceback of ``cause`` where one is wanted; return the code."""
+def _report(cause: Exception, *, show_traceback: bool) -> int:
+    """Print the panel of an error, with its traceback where one is wanted; return the code.
+
+    Of several ranks that fail together one is heard.
+    """
     from fusetrain.cli.console import print_error
 
-    if cause is not None:
+    error, here = _as_told(cause), _place()
+    if here.world_size > 1:
+        from fusetrain.distributed import lost_ranks, told_elsewhere
+
+        code = told_elsewhere(cause, exit_code=error.exit_code)
+        if code is not None:
+            return code
+        error = lost_ranks(cause) or error
+    if show_traceback and not isinstance(cause, typer.TyperException):
         traceback.print_exception(cause)
-    print_error(error)
+    print_error(error, speaker="" if here.is_main else f"rank {here.rank} of {here.world_size}")
     return error.exit_code
+
+
+def _place() -> Place:
+    """Return the place of this process among the ranks; alone, where none can be found out."""
+    try:
+        return place()
+    except ConfigError:
+        return Place()

@@ -58,12 +58,12 @@ def print_json(value: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
-def print_error(error: FusetrainError) -> None:
-    """Print the panel of an error on stderr."""
-    stderr_console().print(error_panel(error))
+def print_error(error: FusetrainError, *, speaker: str = "") -> None:
+    """Print the panel of an error on stderr, with who speaks in its title, if that matters."""
+    stderr_console().print(error_panel(error, speaker=speaker))
 
 
-def error_panel(error: FusetrainError) -> Panel:
+def error_panel(error: FusetrainError, *, speaker: str = "") -> Panel:
     """Return the box that says what is wrong, where, what was expected and what to type next."""
     lines = [_line(error.what)]
     if error.where:
@@ -73,7 +73,7 @@ def error_panel(error: FusetrainError) -> Panel:
         lines.append(_line(error.expected, label="expected: "))
     if error.remedy:
         lines.append(_line(error.remedy, label="next: "))
-    return panel(error.title, lines)
+    return panel(", ".join(filter(None, (error.title, speaker))), lines)
 
 
 def panel(title: str, lines: Sequence[Text]) -> Panel:

@@ -5,7 +5,6 @@ With a terminal a bar shows the running epoch; with or without one, each epoch l
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,25 +12,34 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fusetrain.cli.acceptance import checked_data
 from fusetrain.cli.console import progress, stderr_console, stdout_console, table, visible
-from fusetrain.cli.long_progress import long_progress
-from fusetrain.config.load import load_config
+from fusetrain.cli.ranks import (
+    Devices,
+    MaxRestarts,
+    MeetingPoint,
+    NodeRank,
+    Nodes,
+    as_sets,
+    launch_ranks,
+    ranks_in_all,
+    say,
+)
+from fusetrain.config.load import LoadedConfig, load_config
 from fusetrain.config.schema import Config
-from fusetrain.errors import DataError, Problem
-from fusetrain.requeue import own_run
+from fusetrain.hosts import Hosts, is_to_launch
+from fusetrain.launched import place
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks, require_data, require_weights
 
 if TYPE_CHECKING:
     from fusetrain.build import TrainingData
-    from fusetrain.checks.audit import AuditReport
-    from fusetrain.checks.findings import Finding
-    from fusetrain.data.spec import DataSpec
 
 MAX_RANGE_ROWS = 16
 
 
 def train(
+    context: typer.Context,
     config: Annotated[Path, typer.Option("--config", metavar="FILE", help="Training config.")],
     sets: Annotated[
         list[str] | None,
@@ -51,46 +59,33 @@ def train(
         list[str] | None,
         typer.Option("--allow", metavar="CODE", help="Accept a finding of check-data; repeatable."),
     ] = None,
+    devices: Devices = None,
+    max_restarts: MaxRestarts = None,
+    nnodes: Nodes = None,
+    rdzv: MeetingPoint = None,
+    node_rank: NodeRank = None,
 ) -> None:
     """Train a detector on the pairs of a data set.
 
     Example: fusetrain train --config demo/train.yaml --set train.epochs=50
     """
-    settings = _settings(config, sets or (), data=data, name=name)
+    extra = (*(sets or ()), *as_sets(name, devices, max_restarts))
+    settings = load_config(config, extra, checks=[config_checks]).placed(data)
     require_data(settings)
-    if not (lr_find or dry_run) and (own := own_run(settings)):
-        stderr_console().print(
-            f"note: this job was restarted; it goes on with {visible(own.path)}",
-            markup=False,
-            soft_wrap=True,
-        )
-        resume(own.path)
-        return
-    require_weights(settings)
-    from fusetrain import build
+    hosts = Hosts.named(nnodes, rdzv, node_rank)
+    if dry_run or lr_find:
+        _without_training(settings, hosts, allow or (), lr_find=lr_find)
+    elif is_to_launch(settings, hosts, is_asked=devices is not None):
+        from fusetrain import build
 
-    spec = build.open_spec(settings)
-    from fusetrain.cli.live import ConsoleReporter
-    from fusetrain.session import choose_machine
-    from fusetrain.training import train as train_in_new_folder
-
-    choose_machine(settings)  # a device that is not there is told before all images are read
-    report = _audited(spec, settings.train.imgsz, allowed=allow or ())
-    _print_remarks(report)
-    splits = build.open_data(settings, scans=report.scans)
-    if lr_find:
-        _print_suggestion(settings, splits)
-        return
-    if dry_run:
-        from fusetrain.dry_run import measure_plan
-
-        _print_plan(measure_plan(settings, splits))
-        return
-    run = train_in_new_folder(settings, splits, reporter=ConsoleReporter())
-    _print_end(run.path)
+        build.open_spec(settings)
+        launch_ranks(context, settings, hosts)
+    else:
+        _train_here(settings, allow or ())
 
 
 def resume(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or its last.pt.")],
     sets: Annotated[
         list[str] | None,
@@ -103,66 +98,94 @@ def resume(
         bool,
         typer.Option("--accept-change", help="Go on with settings that make it another training."),
     ] = False,
+    devices: Devices = None,
+    max_restarts: MaxRestarts = None,
+    nnodes: Nodes = None,
+    rdzv: MeetingPoint = None,
+    node_rank: NodeRank = None,
 ) -> None:
     """Continue a run exactly where it stopped, or extend a finished one.
 
     Example: fusetrain resume runs/fuse/exp --set train.epochs=200
     """
     folder = RunDir.open(run)
-    wanted = load_config(folder.config, sets or (), checks=[config_checks])
+    extra = (*(sets or ()), *as_sets(None, devices, max_restarts))
+    wanted = load_config(folder.config, extra, checks=[config_checks])
+    hosts = Hosts.named(nnodes, rdzv, node_rank)
+    if is_to_launch(wanted.config, hosts, is_asked=devices is not None):
+        launch_ranks(context, wanted.config, hosts)
+        return
+    _resume_here(folder, wanted, accept_data_change=accept_data_change, accept_change=accept_change)
+
+
+def _train_here(settings: Config, allowed: Sequence[str]) -> None:
+    """Train in this process, which may be one rank of several."""
+    from fusetrain import build, distributed
+    from fusetrain.cli.live import ConsoleReporter
+    from fusetrain.requeue import own_run
+    from fusetrain.session import choose_machine
+    from fusetrain.training import train as train_in_new_folder
+
+    spec = build.open_spec(settings)
+    # a device that is not there is told before all images are read
+    device = choose_machine(settings).device
+    timeout = settings.train.collective_timeout
+    with distributed.process_group(device, timeout_seconds=timeout):
+        before = distributed.from_main(lambda: own_run(settings))
+        if before is not None:
+            say(f"note: this job was restarted; it goes on with {before.path}")
+            _resume_here(before, load_config(before.config, checks=[config_checks]))
+            return
+        require_weights(settings)
+        splits = distributed.from_main(lambda: checked_data(spec, settings, allowed))
+        run = train_in_new_folder(settings, splits, reporter=ConsoleReporter())
+        _print_end(run.path)
+
+
+def _resume_here(
+    folder: RunDir,
+    wanted: LoadedConfig,
+    *,
+    accept_data_change: bool = False,
+    accept_change: bool = False,
+) -> None:
+    """Resume in this process, which may be one rank of several."""
+    from fusetrain import distributed
     from fusetrain.cli.live import ConsoleReporter
     from fusetrain.resuming import resume as resume_run
+    from fusetrain.session import choose_machine
 
-    resume_run(
-        folder,
-        wanted,
-        accept_data_change=accept_data_change,
-        accept_change=accept_change,
-        reporter=ConsoleReporter(),
-    )
-    _print_end(folder.path)
-
-
-def _settings(path: Path, sets: Sequence[str], *, data: Path | None, name: str | None) -> Config:
-    """Return the checked config with the data set and the run name of the command line."""
-    extra = [] if name is None else [f"run.name={json.dumps(name, ensure_ascii=False)}"]
-    return load_config(path, [*sets, *extra], checks=[config_checks]).placed(data)
-
-
-def _audited(spec: DataSpec, imgsz: int, *, allowed: Sequence[str]) -> AuditReport:
-    """Check the two splits that are trained on, and refuse what training would choke on."""
-    from fusetrain.build import TRAINING_SPLITS
-    from fusetrain.checks.audit import audit, require_acceptable
-
-    require_acceptable(allowed)
-    for line in (f"data: {spec.layout.sentence}", *spec.layout.notes):
-        stderr_console().print(visible(line), markup=False, soft_wrap=True)
-    with long_progress("checking", "measurements") as advance:
-        report = audit(spec, only_splits=TRAINING_SPLITS, imgsz=imgsz, progress=advance)
-    refusals = report.refusals(allowed)
-    if refusals:
-        errors = "1 error" if len(refusals) == 1 else f"{len(refusals)} errors"
-        shown = shlex.quote(str(spec.path))
-        raise DataError(
-            f"training is refused: {errors} in the data set",
-            where=str(spec.path),
-            problems=[_problem(finding) for finding in refusals],
-            remedy=f"`fusetrain check-data {shown}` lists all; --allow CODE accepts one kind",
+    device, timeout = choose_machine(wanted.config).device, wanted.config.train.collective_timeout
+    with distributed.process_group(device, timeout_seconds=timeout):
+        resume_run(
+            folder,
+            wanted,
+            accept_data_change=accept_data_change,
+            accept_change=accept_change,
+            reporter=ConsoleReporter(),
         )
-    return report
+        _print_end(folder.path)
 
 
-def _problem(finding: Finding) -> Problem:
-    where = finding.path if finding.line is None else f"{finding.path}:{finding.line}"
-    return Problem(f"{finding.code} {finding.message}", where=where)
+def _without_training(
+    settings: Config, hosts: Hosts, allowed: Sequence[str], *, lr_find: bool
+) -> None:
+    """Print the plan, for which one of several ranks suffices, or a rate to begin with."""
+    if not (lr_find or place().is_main):
+        return
+    from fusetrain import build
+    from fusetrain.session import choose_machine
 
+    require_weights(settings)
+    choose_machine(settings)
+    ranks = ranks_in_all(settings, hosts)
+    splits = checked_data(build.open_spec(settings), settings, allowed)
+    if lr_find:
+        _print_suggestion(settings, splits)
+        return
+    from fusetrain.dry_run import measure_plan
 
-def _print_remarks(report: AuditReport) -> None:
-    """Print how many warnings there are, by code."""
-    warned = {finding.code for finding in report.findings if finding.level in ("warn", "error")}
-    if warned:
-        counts = ", ".join(f"{code} x{report.counts[code]}" for code in sorted(warned))
-        stderr_console().print(f"data: {counts} (see fusetrain check-data)", markup=False)
+    _print_plan(measure_plan(settings, splits, ranks=ranks))
 
 
 def _print_plan(rows: Sequence[tuple[str, str]]) -> None:
@@ -195,10 +218,10 @@ def _print_end(run: Path) -> None:
     """Print where the run is, as it is reached from here, and what can be done with it."""
     here = Path.cwd()
     shown = run.relative_to(here) if run.is_relative_to(here) else run
-    word = visible(shlex.quote(str(shown)))
+    word = shlex.quote(str(shown))
     for line in (
-        f"run folder: {visible(shown)}",
+        f"run folder: {shown}",
         f"next: fusetrain val {word}",
         f"      fusetrain plot-lr {word}",
     ):
-        stderr_console().print(line, markup=False, soft_wrap=True)
+        say(line)

@@ -82,7 +82,11 @@ class TrainSettings(Settings):
     )
     imgsz: int = Field(640, ge=32, le=8192, description="Long side of the canvas, px.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where it runs.")
-    devices: int | list[int] | None = Field(None, description="Number or list of devices.")
+    devices: (
+        Annotated[int, Field(ge=1)]
+        | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+        | None
+    ) = Field(None, description="Number of processes on this host, or list of its GPUs.")
     workers: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Loader processes a rank; none: 0 on CPU, else min(8, cores / ranks)."
     )
@@ -110,7 +114,12 @@ class TrainSettings(Settings):
     on_bad_sample: Literal["fail", "skip", "replace"] = Field(
         "fail", description="What happens when an image cannot be read while training."
     )
-    max_restarts: int = Field(0, ge=0, description="Restarts of failed workers by the launcher.")
+    max_restarts: int = Field(
+        0, ge=0, description="How often killed processes are started again, going on by themselves."
+    )
+    collective_timeout: Positive = Field(
+        600.0, description="Seconds that ranks wait for each other before they give up."
+    )
 
     @model_validator(mode="after")
     def _stages_fill_the_run(self) -> TrainSettings:

@@ -201,7 +201,8 @@ def val_batches(
 
 def _no_samples() -> Batch:
     return Batch(
-        pixels=torch.zeros(0, STRIDE, STRIDE, 4, dtype=torch.uint8),
+        # Two cells at the coarsest level: a blank pair made of this can be normalised.
+        pixels=torch.zeros(0, 2 * STRIDE, 2 * STRIDE, 4, dtype=torch.uint8),
         boxes_xyxy_px=torch.zeros(0, 0, 4),
         classes=torch.zeros(0, 0, dtype=torch.int64),
         is_box=torch.zeros(0, 0, dtype=torch.bool),

@@ -19,7 +19,7 @@ import PIL
 import torch
 from torch.utils import deterministic
 
-from fusetrain import distributed
+from fusetrain import launched
 from fusetrain.errors import ResourceError
 
 Precision = Literal["bf16", "fp16"] | None
@@ -95,7 +95,7 @@ def choose_machine(
     """
     place = _device(device)
     on_cpu = place.type == "cpu"
-    cores = max(1, available_cores() // max(1, distributed.launched_local_world_size()))
+    cores = launched.cores_of_this_rank(available_cores())
     return Machine(
         device=place,
         precision=_precision(amp, place),
@@ -166,7 +166,7 @@ def _device(name: str) -> torch.device:
     if name == "cpu":
         return torch.device("cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    index = int(name.partition(":")[2] or distributed.local_rank())
+    index = int(name.partition(":")[2] or launched.place().local_rank)
     if index >= count:
         raise ResourceError(
             f"device {name} is not there: {count or 'no'} CUDA devices are visible",

@@ -16,6 +16,7 @@ from types import FrameType
 
 from fusetrain import distributed
 from fusetrain.errors import AbortedError
+from fusetrain.launched import launcher
 
 STDERR = 2
 SHOW_CURSOR = "\x1b[?25h"  # a progress bar hides it
@@ -46,16 +47,17 @@ class StopFlag:
         """Note the signal (a handler for `signal.signal`)."""
         self._interrupts += number == signal.SIGINT
         if self._interrupts > 1:
-            _tell(f"{SHOW_CURSOR if os.isatty(STDERR) else ''}\naborted\n")
+            tell(f"{SHOW_CURSOR if os.isatty(STDERR) else ''}\naborted\n")
             os._exit(AbortedError.exit_code)
-        if not self.signal_number and distributed.is_main():
+        if not self.signal_number and distributed.is_main() and launcher() != "fusetrain":
             again = "; ^C again ends it at once" if number == signal.SIGINT else ""
-            _tell(f"\n{signal.Signals(number).name}: stopping after this step{again}\n")
+            tell(f"\n{signal.Signals(number).name}: stopping after this step{again}\n")
         self.signal_number = number
         self.received.add(number)
 
 
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
+    """Write to the error stream at once, as a signal handler may."""
     with suppress(OSError):
         os.write(STDERR, text.encode())
 

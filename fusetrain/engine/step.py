@@ -18,6 +18,7 @@ from fusetrain.detector.detector import FusionDetector
 from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.stages import Inputs, Stage, freeze, shown, training_mode
+from fusetrain.engine.synced_norm import SyncedNorm, count_share
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.sample import Batch
 
@@ -53,6 +54,7 @@ class StepRunner:
     ) -> None:
         self.detector = detector
         self.model = wrap(detector)
+        self._norms = _norms_of(detector)
         self._wrap = wrap
         self._inputs: Inputs = "both"
         self.loss = loss
@@ -73,6 +75,7 @@ class StepRunner:
         self._inputs = stage.inputs
         if freeze(parts, stage.frozen):
             self.model = self._wrap(self.detector)
+            self._norms = _norms_of(self.detector)
         training_mode(self.model, parts, stage.frozen)
 
     def step(self, batches: Sequence[Batch], *, updates: int) -> tuple[Tensor, int]:
@@ -83,8 +86,9 @@ class StepRunner:
             updates: Real updates made before this step.
 
         Returns:
-            (4,) float64 sums over the pairs of box, cls and dfl loss, and the number of pairs, all
-            zero if the step was skipped; and the real updates known to be made after it.
+            (4,) float64 part of this rank in the sums over all pairs of box, cls and dfl loss, and
+            in the number of pairs, all zero if the step was skipped; and the real updates known to
+            be made after it.
         """
         self.optimizer.zero_grad(set_to_none=True)
         sums = torch.zeros(4, dtype=torch.float64, device=self.machine.device)
@@ -117,12 +121,14 @@ class StepRunner:
 
     def _backward(self, batch: Batch, *, share: float) -> Tensor:
         pairs = len(batch)
+        count_share(self._norms, counts=pairs > 0)
         batch = (batch if pairs else batch.blank()).to(self.machine.device)
         with self.machine.autocast():
             predictions = self.model(*images(batch, self.machine, self._inputs))
-        terms = self.loss(predictions, batch)
+        terms = self.loss(predictions, batch, pairs=pairs)
         self.scaler.scale(terms.total * (share if pairs else 0.0)).backward()
-        return torch.cat((terms.items.double(), terms.items.new_ones(1))) * pairs
+        counted = terms.items if pairs else torch.zeros_like(terms.items)
+        return torch.cat((counted.double(), terms.items.new_ones(1))) * terms.pairs
 
     def _apply_gradients(self) -> Tensor:
         """Clip and step; return () float, above 0 if the step was skipped as not finite."""
@@ -144,6 +150,10 @@ class StepRunner:
             return int(skipped.item() > 0)
         known, self._pending = self._pending, skipped
         return 0 if known is None else int(known.item() > 0)
+
+
+def _norms_of(detector: nn.Module) -> list[SyncedNorm]:
+    return [module for module in detector.modules() if isinstance(module, SyncedNorm)]
 
 
 def shared_numbers(sums: Tensor, grad_norm: Tensor) -> tuple[float | None, float | None]:

@@ -110,9 +110,12 @@ class Trainer:
         while state.batches < limits.batches_per_epoch:
             group = min(limits.accumulate, limits.batches_per_epoch - state.batches)
             self._step([next(source) for _ in range(group)])
-            if self.stop_requested():
+            has_to_stop, is_due = distributed.on_any_rank(
+                self.stop.signal_number > 0, self._save_is_due()
+            )
+            if has_to_stop:
                 self._save_and_stop()
-            if self._save_is_due():
+            if is_due:
                 self._save(new_best=False)
 
     def _enter_stage(self) -> None:
@@ -160,7 +163,7 @@ class Trainer:
         """
         values = self.evaluated_model.state_dict().values()
         broken = torch.stack([(~value.isfinite()).any() for value in values]).any()
-        if distributed.max_over_ranks(int(broken.item()), self._device):
+        if any(distributed.on_any_rank(bool(broken.item()))):
             raise DivergedError(
                 f"weights or batch statistics are not finite after step {self.state.slot}; "
                 "what was saved before is kept",
@@ -230,7 +233,7 @@ class Trainer:
         by_steps = limits.save_steps is not None and self.state.slot % limits.save_steps == 0
         minutes = (time.perf_counter() - self._saved_at) / 60
         by_time = limits.save_minutes is not None and minutes >= limits.save_minutes
-        return bool(distributed.max_over_ranks(int(by_steps or by_time), self._device))
+        return by_steps or by_time
 
     def _save(self, *, new_best: bool) -> None:
         self._check_weights()
@@ -242,11 +245,12 @@ class Trainer:
 
     def stop_requested(self) -> bool:
         """Return whether a signal asked any rank to stop."""
-        return bool(distributed.max_over_ranks(int(self.stop.signal_number > 0), self._device))
+        return any(distributed.on_any_rank(self.stop.signal_number > 0))
 
     def _save_and_stop(self) -> None:
         self._save(new_best=False)
         self.keeper.wait()
+        distributed.wait_for_main()
         state = self.state
         raise StoppedError(
             f"{self.stop.name()} came: everything is saved after {state.slot} optimizer steps "
@@ -270,7 +274,3 @@ class Trainer:
         plan, step = self.scheduler.plan, self.state.slot
         self.keeper.log("restart", step=step, lr0=plan.lr0 * plan.factor(step))
         self.reporter.on_note(plan.restart_sentence(step))
-
-    @property
-    def _device(self) -> torch.device:
-        return self.runner.machine.device

@@ -30,11 +30,14 @@ class LossTerms:
 
     Attributes:
         total: () what is differentiated; carries a share of every parameter, boxes or not.
-        items: (3,) box, cls and dfl with their gains, detached.
+        items: (3,) box, cls and dfl with their gains, detached; their mean over the ranks is the
+            loss of the whole micro-step.
+        pairs: () pairs of the whole micro-step by the number of ranks.
     """
 
     total: Tensor
     items: Tensor
+    pairs: Tensor
 
 
 @dataclass(frozen=True)
@@ -61,25 +64,41 @@ class DetectionLoss:
         default_factory=lambda: TaskAlignedAssigner(top_k=1)
     )
 
-    def __call__(self, predictions: RawPredictions, batch: Batch) -> LossTerms:
+    def __call__(
+        self, predictions: RawPredictions, batch: Batch, *, pairs: int | None = None
+    ) -> LossTerms:
         """Return the loss of ``predictions`` for the boxes of ``batch``, on the same device.
 
         Every rank must call it at the same time: the target sum is that of all ranks.
+
+        Args:
+            predictions: Of the detector.
+            batch: What it was shown.
+            pairs: Pairs of the batch that count; None: all of them.
         """
-        return self._terms(predictions, batch, over_ranks=True)
+        counted = len(batch) if pairs is None else pairs
+        return self._terms(predictions, batch, counted, over_ranks=True)
 
     def local(self, predictions: RawPredictions, batch: Batch) -> LossTerms:
         """Return the loss with the target sum of this rank alone; ranks need not call together."""
-        return self._terms(predictions, batch, over_ranks=False)
+        return self._terms(predictions, batch, len(batch), over_ranks=False)
 
-    def _terms(self, predictions: RawPredictions, batch: Batch, *, over_ranks: bool) -> LossTerms:
-        items = self._items(predictions, batch, self.assigner, over_ranks=over_ranks)
+    def _terms(
+        self, predictions: RawPredictions, batch: Batch, pairs: int, *, over_ranks: bool
+    ) -> LossTerms:
+        items, mean_pairs = self._items(
+            predictions, batch, self.assigner, pairs=pairs, over_ranks=over_ranks
+        )
         if predictions.one_to_one is not None:
-            assigner = self.one_to_one_assigner
-            items = items + self._items(
-                predictions.one_to_one, batch, assigner, over_ranks=over_ranks
+            more, _ = self._items(
+                predictions.one_to_one,
+                batch,
+                self.one_to_one_assigner,
+                pairs=pairs,
+                over_ranks=over_ranks,
             )
-        return LossTerms(total=items.sum(), items=items.detach())
+            items = items + more
+        return LossTerms(total=items.sum(), items=items.detach(), pairs=mean_pairs)
 
     def _items(
         self,
@@ -87,9 +106,10 @@ class DetectionLoss:
         batch: Batch,
         assigner: TaskAlignedAssigner,
         *,
+        pairs: int,
         over_ranks: bool,
-    ) -> Tensor:
-        """Return (3,) box, cls and dfl of one branch, with their gains."""
+    ) -> tuple[Tensor, Tensor]:
+        """Return (3,) box, cls and dfl of one branch with their gains; () pairs, mean of ranks."""
         truth, classes, is_box = _at_least_one(batch)
         class_logits = predictions.class_logits.float()
         with torch.no_grad():
@@ -103,16 +123,17 @@ class DetectionLoss:
             truth_classes=classes,
             is_box=is_box,
         )
-        scale = _normaliser(targets.scores, over_ranks=over_ranks)
+        scale, mean_pairs = _normaliser(targets.scores, pairs, over_ranks=over_ranks)
         candidates = truth.shape[1] * assigner.top_k
         box_loss, dfl_loss = _box_losses(predictions, targets, candidates)
-        return torch.stack(
+        items = torch.stack(
             (
                 self.box_gain * box_loss * scale,
                 self.class_gain * self._class_loss(class_logits, targets) * scale,
                 self.dfl_gain * dfl_loss * scale,
             )
         )
+        return items, mean_pairs
 
     def _class_loss(self, class_logits: Tensor, targets: Targets) -> Tensor:
         wanted = targets.scores * (1.0 - self.label_smoothing)
@@ -131,16 +152,19 @@ def _at_least_one(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def _normaliser(target_scores: Tensor, *, over_ranks: bool) -> Tensor:
-    """Return one over the target score sum, of all ranks together or of this one.
+def _normaliser(target_scores: Tensor, pairs: int, *, over_ranks: bool) -> tuple[Tensor, Tensor]:
+    """Return one over the target score sum, of all ranks together or of this one, and mean pairs.
 
     Gradients are averaged over ranks: the factor of the world's size makes each rank's loss its
     part of the global mean.
     """
     total = target_scores.sum()
+    own = torch.stack((total, torch.full_like(total, pairs)))
     if not over_ranks:
-        return 1.0 / total.clamp(min=1.0)
-    return distributed.world_size() / distributed.sum_over_ranks(total).clamp(min=1.0)
+        return 1.0 / total.clamp(min=1.0), own[1]
+    ranks = distributed.world_size()
+    total, pairs_in_all = distributed.sum_over_ranks(own).unbind()
+    return ranks / total.clamp(min=1.0), pairs_in_all / ranks
 
 
 def _box_losses(
