@@ -62,10 +62,9 @@ def make_plan(
     stretches = tuple(stretch(change) for change in changes)
     ordered = _in_order(parts)
     scale_of = {str(part): scale for part, scale in part_scales.items()}
-    per_part = {part: (scale_of.get(part, 1.0), wanted.get(part, wanted[None])) for part in ordered}
     rates = stage_rates(stages, warmup, epochs=epochs, steps_per_epoch=steps_per_epoch)
     staged = any(stage.scales for stage in rates)
-    groups, scales = _groups(per_part, common_warmup=wanted[None], must_differ=staged)
+    groups, scales = _groups(ordered, scale_of, wanted=wanted, must_differ=staged)
     named = (*wanted, *scale_of, *(part for stage in rates for part in stage.scales))
     return SchedulePlan(
         total_steps=epochs * steps_per_epoch,
@@ -144,11 +143,17 @@ def _length_problems(
 
 
 def _groups(
-    per_part: Mapping[str, tuple[float, int]], *, common_warmup: int, must_differ: bool
+    parts: Sequence[str],
+    scale_of: Mapping[str, float],
+    *,
+    wanted: Mapping[str | None, int],
+    must_differ: bool,
 ) -> tuple[tuple[GroupKey, ...], dict[str | None, float]]:
     """Return the groups and the scales; part by part only where scale, warmup or stages differ."""
-    scale = next((scale for scale, _ in per_part.values()), 1.0)
-    if not must_differ and set(per_part.values()) <= {(scale, common_warmup)}:
+    own = [(scale_of.get(part, 1.0), wanted.get(part, wanted[None])) for part in parts]
+    scale = own[0][0] if own else 1.0
+    if not must_differ and set(own) <= {(scale, wanted[None])}:
         return tuple(GroupKey(None, kind) for kind in KINDS), {None: scale}
-    groups = tuple(GroupKey(part, kind) for part in per_part for kind in KINDS)
-    return groups, {None: 1.0, **{part: scale for part, (scale, _) in per_part.items()}}
+    groups = tuple(GroupKey(part, kind) for part in parts for kind in KINDS)
+    scales = {part: scale for part, (scale, _) in zip(parts, own, strict=True)}
+    return groups, {None: 1.0, **scales}
