@@ -155,5 +155,6 @@ def _groups(
     if not must_differ and set(own) <= {(scale, wanted[None])}:
         return tuple(GroupKey(None, kind) for kind in KINDS), {None: scale}
     groups = tuple(GroupKey(part, kind) for part in parts for kind in KINDS)
-    scales = {part: scale for part, (scale, _) in zip(parts, own, strict=True)}
-    return groups, {None: 1.0, **scales}
+    scales: dict[str | None, float] = {None: 1.0}
+    scales.update((part, scale) for part, (scale, _) in zip(parts, own, strict=True))
+    return groups, scales
