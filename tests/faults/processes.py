@@ -78,6 +78,11 @@ class Ended:
     code: int
     text: str
 
+    @property
+    def sentences(self) -> str:
+        """What was printed without the line breaks and edges of panels."""
+        return " ".join(line.strip("│ ") for line in self.text.splitlines())
+
 
 @dataclass(frozen=True)
 class Running:
