@@ -95,7 +95,7 @@ class Running:
     def kill_group(self, number: int) -> None:
         os.killpg(self.pid, number)
 
-    def wait(self, seconds: float = 120) -> Ended:
+    def wait(self, seconds: float = 280) -> Ended:
         deadline = time.monotonic() + seconds
         while (code := self.nursery.code(self.pid)) is None:
             if time.monotonic() > deadline:
