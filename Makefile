@@ -39,10 +39,12 @@ type: $(READY)  ## mypy, strict
 docs: $(READY)  ## draw the pictures of the documentation, and list the detectors
 	$(BIN)/python docs/draw_schedules.py
 	$(BIN)/python docs/list_models.py
+	$(BIN)/python docs/list_overrides.py
 
 bench: $(READY)  ## measure: evaluation, demo, a training step; ROADSCENE=FOLDER adds real pairs
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/demo.py
+	$(BIN)/python benchmarks/safety.py
 	$(BIN)/python benchmarks/peer_step.py --pip-args '$(PIP_ARGS)'
 	$(if $(ROADSCENE),$(BIN)/python benchmarks/roadscene.py --data '$(ROADSCENE)' --seeds 0 1 2)
 

@@ -241,7 +241,7 @@ def with_row(code: str) -> object:
     return pytest.param(code, marks=pytest.mark.fault(row)) if known else code
 
 
-@pytest.mark.parametrize("code", map(with_row, CODES))
+@pytest.mark.parametrize("code", [with_row(code) for code in CODES])
 def test_code_fires_on_its_planted_defect(code: str, make_pairs: Callable[..., Path]) -> None:
     path = make_pairs()
     PLANTED[code](path.parent)

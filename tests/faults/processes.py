@@ -78,6 +78,11 @@ class Ended:
     code: int
     text: str
 
+    @property
+    def sentences(self) -> str:
+        """What was printed without the line breaks and edges of panels."""
+        return " ".join(line.strip("│ ") for line in self.text.splitlines())
+
 
 @dataclass(frozen=True)
 class Running:
@@ -90,7 +95,7 @@ class Running:
     def kill_group(self, number: int) -> None:
         os.killpg(self.pid, number)
 
-    def wait(self, seconds: float = 120) -> Ended:
+    def wait(self, seconds: float = 280) -> Ended:
         deadline = time.monotonic() + seconds
         while (code := self.nursery.code(self.pid)) is None:
             if time.monotonic() > deadline:

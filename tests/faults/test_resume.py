@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import signal
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -214,12 +215,15 @@ def test_row01_table_and_figures_are_those_of_the_checkpoint(
 def test_row16_two_trainers_cannot_share_a_run(nursery: Nursery, begun: Home) -> None:
     hold = {"FUSETRAIN_FAILPOINT": "last.pt:synced=SIGSTOP"}
     first = nursery.start("train", "--config", "train.yaml", cwd=begun.path, **hold)
-    while not (begun.weights / ".last.pt.tmp").exists():
-        assert nursery.code(first.pid) is None
-    second = nursery.run("resume", "runs/exp", cwd=begun.path)
-    assert second.code == 5
-    assert f"process {first.pid} on this computer" in second.text
-    first.kill_group(signal.SIGKILL)
+    try:
+        while not (begun.weights / ".last.pt.tmp").exists():
+            assert nursery.code(first.pid) is None
+            time.sleep(0.01)
+        second = nursery.run("resume", "runs/exp", cwd=begun.path)
+    finally:
+        first.kill_group(signal.SIGKILL)
+    assert second.code == 5, second.text
+    assert f"process {first.pid} on this computer" in second.sentences
     assert first.wait().code == -signal.SIGKILL
     assert nursery.run("resume", "runs/exp", cwd=begun.path).code == 0
 
