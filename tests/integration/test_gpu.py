@@ -40,6 +40,22 @@ def test_training_on_a_gpu_runs_stops_and_goes_on(
     assert all(float(row["train/box_loss"]) > 0 for row in rows)
 
 
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="one CUDA device on this machine")
+def test_two_gpus_train_together_and_resume(
+    tiny_config: Path, tmp_path: Path, fusetrain: Command
+) -> None:
+    first = fusetrain(
+        *("train", "--config", tiny_config, *ON_GPU, "--devices", "0,1"),
+        *("--set", "train.epochs=2", "--set", "train.sync_bn=true"),
+    )
+    assert first.returncode == 0, first.stderr
+    more = fusetrain("resume", tmp_path / "runs" / "exp", "--set", "train.epochs=3")
+    assert more.returncode == 0, more.stderr
+    assert "world_size" not in more.stderr
+    with (tmp_path / "runs" / "exp" / "results.csv").open() as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+
+
 def test_gpu_and_cpu_agree_on_the_first_epoch(
     tiny_config: Path, tmp_path: Path, fusetrain: Command
 ) -> None:
