@@ -66,7 +66,7 @@ def font_file(letters: frozenset[str]) -> str | None:
     for path in _font_files():
         try:
             font = ImageFont.truetype(path, size=16)
-            if not _missing("".join(letters), font):
+            if _has_latin(font) and not _missing("".join(letters), font):
                 return path
         except OSError:  # not a font after all
             continue
@@ -98,6 +98,11 @@ def _plotting_fonts() -> Path:
 def _likelihood(path: str) -> int:
     name = os.path.basename(path).lower()
     return next((rank for rank, part in enumerate(LIKELY) if part in name), len(LIKELY))
+
+
+def _has_latin(font: Font) -> bool:
+    """Return whether a font tells Latin letters apart, as scores need; some know symbols alone."""
+    return len({_drawn(char, font) for char in f"ab19{NO_LETTER}"}) == 5
 
 
 def _missing(text: str, font: Font) -> frozenset[str]:

@@ -27,6 +27,12 @@ def test_other_scripts_take_a_font_that_has_them() -> None:
     assert font_file(frozenset("Пеш")) is not None
 
 
+def test_font_of_placeholders_is_no_font_of_letters() -> None:
+    # matplotlib brings one that draws a box with a sign of its script for every letter there is.
+    found = font_file(frozenset("行"))
+    assert found is None or "LastResort" not in found
+
+
 def test_letters_that_no_font_has_are_written_as_their_code() -> None:
     nowhere = "\ue83a"  # for private use: fonts of text have no picture of it
     assert with_codes(nowhere, ImageFont.load_default(size=14)) == "\\ue83a"
