@@ -7,7 +7,24 @@ Data goes one way: ``config -> index -> loader -> detector -> loss -> engine -> 
 - `data`: files to batches                    - `loss`: assignment and losses
 - `results`: metrics, run folder, figures     - `config`: typed settings
 - `prepare`: new data sets from old ones    - `build`: turns a config into objects
-- `cli`: the commands
+- `cli`: the commands                      - `api`: the same for Python: Detector, val, predict
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fusetrain.api import Detector, Found, predict, val
+
 __version__ = "0.1.0"
+__all__ = ["Detector", "Found", "__version__", "predict", "val"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the names for users when they are first asked for: they need torch."""
+    if name in __all__:
+        from importlib import import_module
+
+        return getattr(import_module("fusetrain.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,33 +16,49 @@ from fusetrain.data.files import relative_files
 from fusetrain.data.image import read_header
 from fusetrain.data.index import IMAGE_SUFFIXES, DatasetIndex, PackedPaths
 from fusetrain.data.pairing import pair_by_key
-from fusetrain.errors import DataError
+from fusetrain.data.storage import AS_FILES, Channels, Storage
+from fusetrain.errors import DataError, UsageError
 
 Pair = tuple[Path, Path]
 
 
 @dataclass(frozen=True)
 class GivenPairs:
-    """What two paths stand for.
+    """What two paths, or one, stand for.
 
     Attributes:
-        pairs: Visible and infrared file of each pair, ordered by key.
+        pairs: Visible and infrared file of each pair, ordered by key; one file twice where one
+            modality is given alone, or where one file holds both.
         note: One sentence about images that belong to no pair; empty where all do.
+        storage: How the pictures lie in the files.
     """
 
     pairs: tuple[Pair, ...]
     note: str = ""
+    storage: Storage = AS_FILES
 
 
-def find_pairs(rgb: Path, ir: Path) -> GivenPairs:
+def find_pairs(rgb: Path | None, ir: Path | None) -> GivenPairs:
     """Return the pairs of two files, or of two folders by key.
+
+    Args:
+        rgb: Visible image or folder; None where there is infrared alone.
+        ir: Infrared image or folder; None where there is the visible alone; the same path as
+            ``rgb`` where its files hold both modalities.
 
     Raises:
         DataError: A path is missing, one is a file and the other a folder, or nothing matches.
+        UsageError: No path at all.
     """
-    for path in (rgb, ir):
+    given = [path for path in (rgb, ir) if path is not None]
+    if not given:
+        raise UsageError("no image is given", expected="--rgb PATH, --ir PATH or both")
+    for path in given:
         if not (path.is_file() or path.is_dir()):
             raise DataError("no such image or folder", where=str(path))
+    if rgb is None or ir is None or rgb == ir:
+        channels: Channels = "ir" if rgb is None else "rgb" if ir is None else "rgbt"
+        return GivenPairs(_twice(given[0]), storage=Storage(channels=channels))
     if rgb.is_file() and ir.is_file():
         return GivenPairs(((rgb, ir),))
     if rgb.is_file() or ir.is_file():
@@ -50,6 +66,29 @@ def find_pairs(rgb: Path, ir: Path) -> GivenPairs:
             "one of --rgb and --ir is a file, the other a folder",
             expected="two files or two folders",
         )
+    return _by_key(rgb, ir)
+
+
+def _twice(path: Path) -> tuple[Pair, ...]:
+    """Return every image of a file or folder as a pair with itself.
+
+    Raises:
+        DataError: The folder has none.
+    """
+    if path.is_file():
+        return ((path, path),)
+    names = sorted(relative_files(path, "", suffixes=IMAGE_SUFFIXES))
+    if not names:
+        raise DataError("the folder has no image", where=str(path))
+    return tuple((path / name, path / name) for name in names)
+
+
+def _by_key(rgb: Path, ir: Path) -> GivenPairs:
+    """Return the pairs of two folders.
+
+    Raises:
+        DataError: Nothing matches.
+    """
     found = pair_by_key(
         relative_files(rgb, "", suffixes=IMAGE_SUFFIXES),
         relative_files(ir, "", suffixes=IMAGE_SUFFIXES),
@@ -80,6 +119,8 @@ def aspect_note(pairs: Sequence[Pair]) -> str:
     """
     stretched = []
     for rgb, ir in pairs:
+        if rgb == ir:
+            continue
         ratios = [
             width / height for height, width in (read_header(path).size_hw for path in (rgb, ir))
         ]
@@ -93,7 +134,9 @@ def aspect_note(pairs: Sequence[Pair]) -> str:
     )
 
 
-def index_of(pairs: Sequence[Pair], class_names: tuple[str, ...]) -> DatasetIndex:
+def index_of(
+    pairs: Sequence[Pair], class_names: tuple[str, ...], *, storage: Storage = AS_FILES
+) -> DatasetIndex:
     """Return an index of pairs without labels."""
     count = len(pairs)
     return DatasetIndex(
@@ -109,6 +152,7 @@ def index_of(pairs: Sequence[Pair], class_names: tuple[str, ...]) -> DatasetInde
         box_ends=np.zeros(count, np.int64),
         boxes=np.zeros((0, 4), np.float32),
         box_classes=np.zeros(0, np.int64),
+        storage=storage,
     )
 
 

@@ -1,188 +1,285 @@
-"""Let trained weights detect on images that a user names, outside of a training run.
+"""Let trained weights detect on images or films that a user names, outside of a training run.
 
-The thermal window and the image size come from the weights, so that images are read here as they
-were read in training. Printing is left to the command line.
+Images are looked at all before anything is written; films are written frame by frame, so that they
+take the memory of a few frames. One modality may be missing, and two detectors may be joined.
+Printing is left to the command line.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
-from fusetrain.data.dataset import ValDataset
-from fusetrain.data.image import read_ir, read_rgb
-from fusetrain.data.loader import val_batches
-from fusetrain.engine.infer import detect
-from fusetrain.engine.weights import WeightsInfo
-from fusetrain.errors import ResourceError, UsageError
-from fusetrain.given_pairs import Pair, aspect_note, find_pairs, index_of, output_names
-from fusetrain.inference import BATCH, Progress, counted, load_weights
-from fusetrain.results.pictures import DrawnBox, side_by_side
-from fusetrain.sample import Detections
+import numpy as np
 
-RESULTS = "predictions.json"
+from fusetrain.data.dataset import ValDataset
+from fusetrain.data.ffmpeg import FilmWriter
+from fusetrain.data.image import read_both, read_ir, read_rgb
+from fusetrain.data.letterboxed import unlabelled
+from fusetrain.data.loader import collate, val_batches
+from fusetrain.engine.infer import as_columns, detect
+from fusetrain.engine.stages import Inputs
+from fusetrain.errors import UsageError
+from fusetrain.given_films import GivenFilms, find_films
+from fusetrain.given_pairs import GivenPairs, aspect_note, find_pairs, index_of, output_names
+from fusetrain.inference import BATCH, Loaded, Progress, counted, load_weights, load_with
+from fusetrain.prediction_files import (
+    Pictures,
+    PredictionFiles,
+    Shown,
+    refuse_foreign,
+    refuse_inputs,
+)
+from fusetrain.results.late_fusion import join_detections
+from fusetrain.results.matching import ScoredBoxes
+from fusetrain.results.overlaps import Bools
+
+FRAMES_AT_ONCE = 4
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """What was found on one pair.
+class Wanted:
+    """How to detect, and what to write of it.
 
     Attributes:
-        rgb_path: The visible image.
-        ir_path: The infrared image.
-        found: Detections in pixels of the visible image.
-        picture: The picture of it, where one was written.
+        confidence: Lowest score that counts, in [0, 1].
+        overlap: IoU above which the lower score of a class is dropped, in [0, 1]; None drops none
+            and asks the head that needs no suppression.
+        pictures: Which images are drawn.
+        write_txt: Also write YOLO text.
+        allow_shorter: A film may be shorter than its partner; the rest of that is left out.
     """
 
-    rgb_path: Path
-    ir_path: Path
-    found: Detections
-    picture: Path | None
+    confidence: float = 0.25
+    overlap: float | None = 0.7
+    pictures: Pictures = "both"
+    write_txt: bool = False
+    allow_shorter: bool = False
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What came of it.
+
+    Attributes:
+        num_images: Images, pairs or frames.
+        num_objects: Detections on them.
+        what: What they are: image, pair or frame.
+        film: The annotated film, where one was written.
+    """
+
+    num_images: int
+    num_objects: int
+    what: str
+    film: Path | None = None
 
 
 def predict(
     path: Path,
     *,
-    rgb: Path,
-    ir: Path,
+    rgb: Path | None,
+    ir: Path | None,
     out: Path,
-    confidence: float,
-    overlap: float | None,
-    write_txt: bool = False,
+    wanted: Wanted | None = None,
+    partner: Path | None = None,
     progress: Progress = lambda done, total: None,
-    note: Callable[[str], None] = lambda text: None,
-) -> list[Prediction]:
-    """Detect objects on one pair or on two folders of pairs.
+    note: Note = lambda text: None,
+) -> Predicted:
+    """Detect objects on images, folders of them, or films.
 
-    Writes ``NAME.png`` with both images side by side for each pair, ``predictions.json`` (COCO
-    results with the file name beside the number of the image) and, if asked for, ``NAME.txt`` with
-    lines ``class cx cy w h score``. Nothing is written before all images are read.
+    Writes ``NAME.png`` with the images side by side for each pair or frame, ``predictions.json``
+    (COCO results with the file name beside the number of the image) and, if asked for, ``NAME.txt``
+    with lines ``class cx cy w h score``; of films also an annotated one, where ffmpeg is installed.
 
     Args:
         path: Run folder or weights file.
-        rgb: Visible image or folder.
-        ir: Infrared image or folder.
+        rgb: Visible image, folder or film; None detects on infrared alone.
+        ir: Infrared image, folder or film; None detects on the visible alone; the same path as
+            ``rgb`` where its files hold both modalities.
         out: Folder to write to.
-        confidence: Lowest score that counts.
-        overlap: IoU above which the lower score of a class is dropped; None asks the second head.
-        write_txt: Also write the text files.
-        progress: Called with the number of pairs detected on and of all pairs.
-        note: Gets one sentence about images that are left out or stretched.
+        wanted: How to detect, and what to write.
+        partner: Weights of a second detector of the same classes to join with.
+        progress: Called with the number of images done and of all.
+        note: Gets one sentence about whatever is left out, stretched or missing.
 
     Raises:
         RunError: The weights cannot be used.
-        DataError: An image is missing or unreadable, or the folders share no pair.
-        UsageError: ``out`` holds files of these names that were not written here.
-        ResourceError: ``out`` cannot be written.
+        DataError: An image or film is missing or unreadable, or they do not fit each other.
+        UsageError: ``out`` holds files of these names that were not written here, or the detector
+            does not look at what is given.
+        ResourceError: ``out`` cannot be written, or a program is missing.
     """
-    pairs = _told_pairs(rgb, ir, note)
-    names = output_names([rgb_path for rgb_path, _ in pairs])
-    _refuse_inputs(out, pairs)
-    _refuse_foreign(out, names, suffixes=(".png", ".txt") if write_txt else (".png",))
-    loaded = load_weights(path, confidence=confidence, overlap=overlap)
-    info = loaded.info
-    dataset = ValDataset(index_of(pairs, info.class_names), imgsz=info.imgsz, window=info.window)
-    found = detect(
-        loaded.detector,
-        counted(val_batches(dataset, batch=BATCH), len(pairs), progress),
-        loaded.machine,
-        confidence=confidence,
-        overlap=overlap,
-    )
-    in_order = sorted(found, key=lambda item: item[0])
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        predictions = [
-            _written(out / names[row], *pairs[row], detections, info, txt=write_txt)
-            for row, detections in in_order
-        ]
-        _write_coco(out / RESULTS, predictions, info)
-    except OSError as error:
-        raise ResourceError(f"{out} cannot be written: {error}", remedy="--out FOLDER") from error
-    return predictions
+    wanted = wanted or Wanted()
+    inputs: Inputs = "both" if rgb and ir else "rgb" if rgb else "ir"
+    films = find_films(rgb, ir, allow_shorter=wanted.allow_shorter)
+    given = films if films is not None else _told_pairs(rgb, ir, note)
+    if isinstance(given, GivenFilms):
+        names, files = [given.name(0)], given.paths
+    else:
+        names = output_names([file for file, _ in given.pairs])
+        files = tuple(file for pair in given.pairs for file in pair)
+    refuse_inputs(out, files)
+    refuse_foreign(out, names, suffixes=_suffixes(wanted))
+    first = load_weights(path, confidence=wanted.confidence, overlap=wanted.overlap)
+    detectors = load_with(first, partner, overlap=wanted.overlap)
+    check_inputs(detectors, inputs, note)
+    run = _Prediction(detectors, inputs, wanted, out, progress)
+    return run.on_films(given) if isinstance(given, GivenFilms) else run.on_pairs(given, names)
 
 
-def _told_pairs(rgb: Path, ir: Path, note: Callable[[str], None]) -> tuple[Pair, ...]:
-    """Return the pairs of two files or folders, after saying what is odd about them."""
+def check_inputs(detectors: Sequence[Loaded], inputs: Inputs, note: Note) -> None:
+    """Refuse what the detectors cannot look at; note what they were not trained for.
+
+    Raises:
+        UsageError: A detector of one modality alone gets the other one.
+    """
+    if inputs == "both":
+        return
+    missing = "ir" if inputs == "rgb" else "rgb"
+    for one in detectors:
+        kind = one.info.detector.kind
+        if kind == missing:
+            if len(detectors) > 1:
+                continue
+            raise UsageError(
+                f"the detector looks at {missing} alone, and --{missing} is not given",
+                expected=f"--{missing} PATH",
+            )
+        if kind == inputs:
+            continue
+        training = one.info.training
+        share = getattr(training, f"drop_{missing}") if training is not None else None
+        if not share:
+            known = "was not trained" if share is not None else "may not have been trained"
+            note(
+                f"the detector ({kind}) {known} to do without {missing}: expect it to miss more "
+                f"(`augment.drop_{missing}` trains for it, `val --blank {missing}` measures it)"
+            )
+
+
+def _suffixes(wanted: Wanted) -> list[str]:
+    written = ((".png", wanted.pictures != "none"), (".txt", wanted.write_txt))
+    return [suffix for suffix, is_wanted in written if is_wanted]
+
+
+def _told_pairs(rgb: Path | None, ir: Path | None, note: Note) -> GivenPairs:
+    """Return the pairs of files or folders, after saying what is odd about them."""
     given = find_pairs(rgb, ir)
     for text in (given.note, aspect_note(given.pairs)):
         if text:
             note(text)
-    return given.pairs
+    return given
 
 
-def _refuse_inputs(out: Path, pairs: Sequence[Pair]) -> None:
-    """Raise if pictures would come to lie among the images that they show.
+class _Prediction:
+    """One call of `predict`, after all is checked that needs no pixels."""
 
-    Raises:
-        UsageError: They would.
-    """
-    if out.resolve() in {path.parent.resolve() for pair in pairs for path in pair}:
-        raise UsageError(
-            f"--out {out} holds the images themselves", expected="another folder, such as a new one"
+    def __init__(
+        self,
+        detectors: Sequence[Loaded],
+        inputs: Inputs,
+        wanted: Wanted,
+        out: Path,
+        progress: Progress,
+    ) -> None:
+        self.detectors = [one for one in detectors if _looks(one, inputs)]
+        self.inputs = inputs
+        self.wanted = wanted
+        self.progress = progress
+        self.info = detectors[0].info
+        self.files = PredictionFiles(
+            out, self.info.class_names, pictures=wanted.pictures, write_txt=wanted.write_txt
+        )
+
+    def on_pairs(self, given: GivenPairs, names: Sequence[str]) -> Predicted:
+        """Detect on images, all of them before any result is written."""
+        found = self._joined([self._on_index(one, given) for one in self.detectors])
+        starts = np.searchsorted(found.image_ids, np.arange(len(given.pairs) + 1))
+        with self.files as files:
+            for row, (name, start, stop) in enumerate(
+                zip(names, starts[:-1], starts[1:], strict=True)
+            ):
+                files.add(self._shown(name, given, row), _rows(found, slice(start, stop)))
+        what = "pair" if self.inputs == "both" else "image"
+        return Predicted(files.num_images, files.num_objects, what)
+
+    def on_films(self, films: GivenFilms) -> Predicted:
+        """Detect on films, a few frames at a time."""
+        film = FilmWriter(self.files.out / f"{films.stem}.mp4", fps=films.fps)
+        done, has_film = 0, False
+        with self.files as files:
+            try:
+                frames = films.frames(self.info.window)
+                while some := list(islice(frames, FRAMES_AT_ONCE)):
+                    found = self._joined([self._on_frames(one, some) for one in self.detectors])
+                    for row, shown in enumerate(some):
+                        own = _rows(found, found.image_ids == row)
+                        picture = files.add(shown, own)
+                        if picture is not None:
+                            film.add(np.asarray(picture))
+                    done += len(some)
+                    self.progress(done, films.num_frames)
+            finally:
+                has_film = film.close()
+        written = film.path if has_film else None
+        return Predicted(files.num_images, files.num_objects, "frame", written)
+
+    def _on_index(self, one: Loaded, given: GivenPairs) -> ScoredBoxes:
+        index = index_of(given.pairs, self.info.class_names, storage=given.storage)
+        dataset = ValDataset(index, imgsz=one.info.imgsz, window=one.info.window)
+        batches = counted(val_batches(dataset, batch=BATCH), len(index), self.progress)
+        found = detect(
+            one.detector,
+            batches,
+            one.machine,
+            confidence=self.wanted.confidence,
+            overlap=self.wanted.overlap,
+            inputs=self.inputs,
+        )
+        return as_columns(sorted(found, key=lambda item: item[0]))
+
+    def _on_frames(self, one: Loaded, frames: Sequence[Shown]) -> ScoredBoxes:
+        samples = [
+            unlabelled(frame.rgb, frame.ir, imgsz=one.info.imgsz, sample_id=row)
+            for row, frame in enumerate(frames)
+        ]
+        found = detect(
+            one.detector,
+            [collate(samples)],
+            one.machine,
+            confidence=self.wanted.confidence,
+            overlap=self.wanted.overlap,
+            inputs=self.inputs,
+        )
+        return as_columns(list(found))
+
+    def _joined(self, found: Sequence[ScoredBoxes]) -> ScoredBoxes:
+        return found[0] if len(found) == 1 else join_detections(found)
+
+    def _shown(self, name: str, given: GivenPairs, row: int) -> Shown:
+        """Read the images of a pair for its picture."""
+        rgb_path, ir_path = given.pairs[row]
+        storage, window = given.storage, self.info.window
+        if storage.channels == "rgbt":
+            return Shown(name, str(rgb_path), *read_both(rgb_path, window, storage=storage))
+        return Shown(
+            name,
+            str(rgb_path),
+            None if storage.channels == "ir" else read_rgb(rgb_path),
+            None if storage.channels == "rgb" else read_ir(ir_path, window),
         )
 
 
-def _refuse_foreign(out: Path, names: Sequence[str], *, suffixes: Sequence[str]) -> None:
-    """Raise if results would replace files of others, such as the labels of a data set.
-
-    Raises:
-        UsageError: They would.
-    """
-    if (out / RESULTS).exists():
-        return
-    taken = [out / f"{name}{suffix}" for name in names for suffix in suffixes]
-    for path in taken:
-        if path.exists():
-            raise UsageError(
-                f"--out {out} holds {path.name}, which is no result of `predict`",
-                expected="a new folder, or one with earlier results",
-            )
+def _looks(one: Loaded, inputs: Inputs) -> bool:
+    """Return whether a detector sees anything of what is given."""
+    kind = one.info.detector.kind
+    return inputs == "both" or kind not in ("rgb", "ir") or kind == inputs
 
 
-def _written(
-    target: Path, rgb: Path, ir: Path, found: Detections, info: WeightsInfo, *, txt: bool
-) -> Prediction:
-    """Write the picture, and the text if asked for, of one pair."""
-    image = read_rgb(rgb)
-    boxes = [
-        DrawnBox(box, number, f"{info.class_names[number]} {score:.2f}")
-        for box, score, number in _rows(found)
-    ]
-    picture = target.with_name(target.name + ".png")
-    side_by_side(image, read_ir(ir, info.window), boxes).save(picture)
-    if txt:
-        height, width = image.shape[:2]
-        lines = (
-            f"{number} {(x0 + x1) / 2 / width:.6f} {(y0 + y1) / 2 / height:.6f} "
-            f"{(x1 - x0) / width:.6f} {(y1 - y0) / height:.6f} {score:.6f}\n"
-            for (x0, y0, x1, y1), score, number in _rows(found)
-        )
-        target.with_name(target.name + ".txt").write_text("".join(lines), encoding="utf-8")
-    return Prediction(rgb, ir, found, picture)
-
-
-def _rows(found: Detections) -> Iterator[tuple[tuple[float, float, float, float], float, int]]:
-    for box, score, number in zip(
-        found.boxes_xyxy_px.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True
-    ):
-        yield (box[0], box[1], box[2], box[3]), score, number
-
-
-def _write_coco(path: Path, predictions: Sequence[Prediction], info: WeightsInfo) -> None:
-    """Write COCO results: boxes as left, top, width, height in pixels of the visible image."""
-    results = [
-        {
-            "image_id": image_id,
-            "file_name": str(prediction.rgb_path),
-            "category_id": number,
-            "category_name": info.class_names[number],
-            "bbox": [round(side, 3) for side in (x0, y0, x1 - x0, y1 - y0)],
-            "score": round(score, 6),
-        }
-        for image_id, prediction in enumerate(predictions)
-        for (x0, y0, x1, y1), score, number in _rows(prediction.found)
-    ]
-    path.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+def _rows(found: ScoredBoxes, rows: slice | Bools) -> ScoredBoxes:
+    return ScoredBoxes(
+        found.image_ids[rows], found.boxes_xyxy_px[rows], found.scores[rows], found.classes[rows]
+    )

@@ -30,6 +30,7 @@ LAYERS = (
         "prediction_files",
         "api",
         "given_pairs",
+        "given_films",
         "dry_run",
         "lr_find",
         "catalogue",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from fusetrain.cli.console import print_json, progress, stderr_console, visible
-from fusetrain.errors import UsageError
+from fusetrain.errors import Problem, UsageError
+
+if TYPE_CHECKING:
+    from fusetrain.prediction_files import Pictures
 
 IOU = 0.7
 NO_NMS_HELP = "Use the head that needs no suppression (model.one_to_one)."
@@ -74,45 +78,82 @@ def val(
 
 def predict(
     weights: Annotated[Path, typer.Argument(metavar="RUN|WEIGHTS", help="Run folder or weights.")],
-    rgb: Annotated[Path, typer.Option("--rgb", metavar="PATH", help="Visible image or folder.")],
-    ir: Annotated[Path, typer.Option("--ir", metavar="PATH", help="Infrared image or folder.")],
+    rgb: Annotated[
+        Path | None,
+        typer.Option("--rgb", metavar="PATH", help="Visible image, folder or film."),
+    ] = None,
+    ir: Annotated[
+        Path | None,
+        typer.Option("--ir", metavar="PATH", help="Infrared image, folder or film."),
+    ] = None,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where to write.")] = Path(
         "predictions"
     ),
     conf: Annotated[float, typer.Option("--conf", help="Lowest score that counts.")] = 0.25,
     iou: Annotated[float, typer.Option("--iou", help="Overlap that suppresses.")] = IOU,
     txt: Annotated[bool, typer.Option("--txt", help="Also write YOLO text files.")] = False,
+    partner: Annotated[
+        Path | None,
+        typer.Option("--with", metavar="WEIGHTS", help="Join with a second detector."),
+    ] = None,
+    pictures: Annotated[
+        str, typer.Option("--pictures", metavar="both|rgb|ir|none", help="What is drawn.")
+    ] = "both",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option("--allow", metavar="shorter", help="Let one film end before the other."),
+    ] = None,
     no_nms: Annotated[bool, typer.Option("--no-nms", help=NO_NMS_HELP)] = False,
 ) -> None:
-    """Detect objects on one pair or two folders; write pictures and predictions.json.
+    """Detect objects on pairs of images, folders or films, or on one modality alone.
 
     Example: fusetrain predict runs/fuse/exp --rgb images/val --ir imagesIR/val
     """
-    for flag, value in (("--conf", conf), ("--iou", iou)):
-        if not 0.0 <= value <= 1.0:
-            raise UsageError(f"{flag} {value}", expected="a number from 0 to 1")
+    _check_predict(conf, iou, pictures, allow or [])
     if no_nms and iou != IOU:
         raise UsageError("--iou suppresses, --no-nms does not", expected="one of them")
-    from fusetrain.predicting import predict as predict_pairs
+    from fusetrain.predicting import Wanted
+    from fusetrain.predicting import predict as predict_images
 
     notes: list[str] = []
+    wanted = Wanted(conf, None if no_nms else iou, cast("Pictures", pictures), txt, bool(allow))
     with progress("predicting") as advance:
-        predictions = predict_pairs(
+        done = predict_images(
             weights,
             rgb=rgb,
             ir=ir,
             out=out,
-            confidence=conf,
-            overlap=None if no_nms else iou,
-            write_txt=txt,
+            wanted=wanted,
+            partner=partner,
             progress=advance,
             note=notes.append,
         )
-    pairs = "1 pair" if len(predictions) == 1 else f"{len(predictions)} pairs"
-    boxes = sum(len(prediction.found) for prediction in predictions)
+    what = done.what if done.num_images == 1 else f"{done.what}s"
+    drawn = "predictions.json" if pictures == "none" else "pictures and predictions.json"
     for line in (
         *(f"note: {text}" for text in notes),
-        f"{pairs}, {boxes} objects",
-        f"pictures and predictions.json: {out}",
+        f"{done.num_images} {what}, {done.num_objects} objects",
+        f"{drawn}: {out}",
+        *([f"film: {done.film}"] if done.film is not None else ()),
     ):
         stderr_console().print(visible(line), markup=False, soft_wrap=True)
+
+
+def _check_predict(conf: float, iou: float, pictures: str, allow: Sequence[str]) -> None:
+    """Raise if flags of `predict` make no sense.
+
+    Raises:
+        UsageError: All that is wrong with them.
+    """
+    problems = [
+        Problem(f"{flag} {value}", hint="expected a number from 0 to 1")
+        for flag, value in (("--conf", conf), ("--iou", iou))
+        if not 0.0 <= value <= 1.0
+    ]
+    if pictures not in ("both", "rgb", "ir", "none"):
+        problems.append(Problem(f"--pictures {pictures}", hint="expected both, rgb, ir or none"))
+    problems += [
+        Problem(f"--allow {word}", hint="expected shorter") for word in allow if word != "shorter"
+    ]
+    if problems:
+        raise UsageError("cannot predict so", problems=problems)

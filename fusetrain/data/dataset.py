@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fusetrain.data.cache import PairStore
 from fusetrain.data.image import RAW_WINDOW, ThermalWindow, read_header
 from fusetrain.data.index import DatasetIndex
+from fusetrain.data.letterboxed import letterboxed
 from fusetrain.data.photometric import (
     PhotometricRanges,
     apply_look,
@@ -37,7 +38,6 @@ from fusetrain.data.transforms import (
     Within,
     boxes_in_pixels,
     cut,
-    letterbox,
     letterbox_size,
     move_boxes,
     paste,
@@ -271,17 +271,11 @@ class ValDataset:
 
     def __getitem__(self, row: int) -> PairedSample:
         content, original_hw = self.reader.read(row)
-        height, width = content.shape[:2]
-        pixels, (left, top) = letterbox(content, letterbox_size(original_hw, self.imgsz))
-        boxes = boxes_in_pixels(self.index.boxes_cxcywh_unit(row), (height, width))
-        boxes += (left, top, left, top)
-        return PairedSample(
-            pixels=pixels,
-            boxes_xyxy_px=boxes.astype(np.float32),
-            classes=self.index.classes(row),
+        return letterboxed(
+            content,
+            original_hw,
+            imgsz=self.imgsz,
             sample_id=row,
-            canvas_from_original=np.array(
-                [width / original_hw[1], height / original_hw[0], left, top], np.float64
-            ),
-            original_size_hw=original_hw,
+            boxes_cxcywh_unit=self.index.boxes_cxcywh_unit(row),
+            classes=self.index.classes(row),
         )

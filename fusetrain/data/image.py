@@ -118,11 +118,7 @@ def read_rgb(
     """
     if storage.channels == "rgbt":
         return np.asarray(decode_rgbt(path, border_px=storage.border_px)[0])
-    image = decode(path, target_size=target_size, border_px=storage.border_px)
-    if image.mode in BITS:
-        grey = _windowed(np.asarray(image), RAW_WINDOW)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+    return visible_levels(decode(path, target_size=target_size, border_px=storage.border_px))
 
 
 def read_ir(
@@ -225,6 +221,37 @@ def _sampled_counts(path: str | os.PathLike[str], storage: Storage) -> NDArray[n
     counts = read_counts(path, storage=storage).astype(np.float64).ravel()
     counts = counts[:: max(1, counts.size // WINDOW_COUNTS)]
     return np.asarray(counts[np.isfinite(counts)], np.float64)
+
+
+def visible_levels(image: Image.Image | NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Return a decoded visible image as (H, W, 3) uint8; see `read_rgb`.
+
+    Args:
+        image: A Pillow image, or (H, W) or (H, W, 3) of integers or of floats in [0, 1].
+    """
+    if isinstance(image, np.ndarray):
+        levels = image if image.dtype == np.uint8 else _windowed(image, RAW_WINDOW)
+        grey = np.asarray(levels, np.uint8)
+        return grey if grey.ndim == 3 else np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode in BITS:
+        return visible_levels(np.asarray(image))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def infrared_levels(
+    image: Image.Image | NDArray[np.generic], window: ThermalWindow
+) -> NDArray[np.uint8]:
+    """Return a decoded infrared image as (H, W) uint8; see `read_ir`.
+
+    Args:
+        image: A Pillow image, or (H, W) raw counts of any type; of uint8 also (H, W, 3).
+        window: Map from raw counts to 0..255.
+    """
+    if isinstance(image, Image.Image):
+        return _levels(image, window)
+    if image.dtype == np.uint8:
+        return _levels(Image.fromarray(np.ascontiguousarray(image)), window)
+    return _windowed(image, window)
 
 
 def _levels(image: Image.Image, window: ThermalWindow) -> NDArray[np.uint8]:

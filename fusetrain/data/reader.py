@@ -22,7 +22,7 @@ from fusetrain.data.image import (
 )
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.placement import Size
-from fusetrain.data.transforms import resize
+from fusetrain.data.transforms import PADDING, resize
 
 
 @dataclass(frozen=True)
@@ -55,19 +55,36 @@ class PairReader:
         original_hw = read_header(rgb_path, storage=storage).size_hw
         size_hw = self.working_size(original_hw)
         if storage.channels == "rgbt":
-            rgb, ir = read_both(rgb_path, self.window, storage=storage)
+            pixels = pack(*read_both(rgb_path, self.window, storage=storage), size_hw)
         else:
             longest = max(size_hw)
-            rgb = read_rgb(rgb_path, target_size=longest, storage=storage)
-            ir = read_ir(ir_path, self.window, target_size=longest, storage=storage)
-        pixels = pack(rgb, ir, size_hw)
+            is_there = {own: storage.channels in ("separate", own) for own in ("rgb", "ir")}
+            pixels = pack(
+                read_rgb(rgb_path, target_size=longest, storage=storage)
+                if is_there["rgb"]
+                else None,
+                read_ir(ir_path, self.window, target_size=longest, storage=storage)
+                if is_there["ir"]
+                else None,
+                size_hw,
+            )
         if self.cache is not None:
             self.cache.put(row, pixels, original_hw)
         return pixels, original_hw
 
 
-def pack(rgb: NDArray[np.uint8], ir: NDArray[np.uint8], size_hw: Size) -> NDArray[np.uint8]:
-    """Return RGB (H, W, 3) and IR (h, w) together as (*size_hw, 4); sizes may differ."""
+def pack(
+    rgb: NDArray[np.uint8] | None, ir: NDArray[np.uint8] | None, size_hw: Size
+) -> NDArray[np.uint8]:
+    """Return RGB (H, W, 3) and IR (h, w) together as (*size_hw, 4); sizes may differ.
+
+    One of them may be missing; it is as grey as padding then.
+    """
+    if rgb is None:
+        assert ir is not None, "one modality is there"
+        rgb = np.full((*ir.shape, 3), PADDING, np.uint8)
+    if ir is None:
+        ir = np.full(rgb.shape[:2], PADDING, np.uint8)
     if rgb.shape[:2] != ir.shape:
         rgb, ir = resize(rgb, size_hw), resize(ir[:, :, None], size_hw)[:, :, 0]
     pixels = np.empty((*ir.shape, 4), np.uint8)

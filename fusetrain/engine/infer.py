@@ -6,7 +6,7 @@ are joined before the judging, so that no pair counts twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -160,18 +160,23 @@ class _Collected:
         truth = sorted((item for rank in ranks for item in rank[1]), key=lambda item: item[0])
         pairs = max(1, sum(rank[3] for rank in ranks))
         box, cls, dfl = (sum(rank[2][term] for rank in ranks) / pairs for term in range(3))
-        scored = ScoredBoxes(
-            image_ids=_repeat([(sample_id, len(pair)) for sample_id, pair in found]),
-            boxes_xyxy_px=_stack([pair.boxes_xyxy_px for _, pair in found], (0, 4)),
-            scores=_stack([pair.scores for _, pair in found], (0,)),
-            classes=_stack([pair.classes for _, pair in found], (0,)).astype(np.int64),
-        )
+        scored = as_columns(found)
         boxes = GroundTruth(
             image_ids=_repeat([(sample_id, len(classes)) for sample_id, _, classes in truth]),
             boxes_xyxy_px=_stack([boxes for _, boxes, _ in truth], (0, 4)),
             classes=_stack([classes for _, _, classes in truth], (0,)).astype(np.int64),
         )
         return scored, boxes, (box, cls, dfl)
+
+
+def as_columns(found: Sequence[tuple[int, Detections]]) -> ScoredBoxes:
+    """Return detections of many pairs, with the sample id of each, as columns in their order."""
+    return ScoredBoxes(
+        image_ids=_repeat([(sample_id, len(pair)) for sample_id, pair in found]),
+        boxes_xyxy_px=_stack([pair.boxes_xyxy_px.cpu() for _, pair in found], (0, 4)),
+        scores=_stack([pair.scores.cpu() for _, pair in found], (0,)),
+        classes=_stack([pair.classes.cpu() for _, pair in found], (0,)).astype(np.int64),
+    )
 
 
 def _repeat(counts: list[tuple[int, int]]) -> NDArray[np.int64]:

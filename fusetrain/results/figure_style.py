@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusetrain.errors import ResourceError
+from fusetrain.results.lettering import plotting_font, with_codes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,9 +71,12 @@ def save_figure(
 def plain(label: str) -> str:
     """Return text that matplotlib neither hides, nor reads as a formula, nor breaks.
 
-    Long names lose their middle, because names of a family differ at either end.
+    Long names lose their middle, because names of a family differ at either end. Letters that the
+    font of figures lacks are written as their code.
     """
     shown = "".join(char if char.isprintable() else "?" for char in label)
+    if not shown.isascii():
+        shown = with_codes(shown, plotting_font())
     if len(shown) > MAX_LABEL_CHARS:
         half = MAX_LABEL_CHARS // 2
         shown = f"{shown[:half]}…{shown[-half:]}"

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+
+from fusetrain.results.lettering import lettered
 
 PALETTE = (
     (230, 159, 0),
@@ -29,7 +31,6 @@ SMALL_BOX_PX = 20  # below it thick lines would hide what the box holds
 INK = (20, 20, 20)
 WHITE = (255, 255, 255)
 DARK_LUMA = 100.0
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,22 @@ def side_by_side(
     return join_pair(rgb, ir, boxes, zoom=zoom)
 
 
+def one_panel(
+    image: NDArray[np.uint8], boxes: Sequence[DrawnBox], *, size_hw: tuple[int, int]
+) -> Image.Image:
+    """Return one image with boxes.
+
+    Args:
+        image: (h, w, 3) or (h, w) uint8.
+        boxes: In pixels of an image of ``size_hw``, to which it is resized.
+        size_hw: Height and width that the boxes belong to.
+    """
+    zoom = max(1.0, MIN_HEIGHT_PX / size_hw[0])
+    size = (max(1, round(size_hw[1] * zoom)), max(1, round(size_hw[0] * zoom)))
+    shown = Image.fromarray(np.ascontiguousarray(image))
+    return _panel(shown, boxes, size=size, zoom=zoom, font_px=None)
+
+
 def join_pair(
     rgb: NDArray[np.uint8],
     ir: NDArray[np.uint8],
@@ -82,7 +99,6 @@ def join_pair(
     """
     height, width = rgb.shape[:2]
     size = (max(1, round(width * zoom)), max(1, round(height * zoom)))
-    font = ImageFont.load_default(size=font_px or max(11, round(size[1] / 30)))
     bare = [replace(box, label="") for box in boxes]
     joined = Image.new("RGB", (2 * size[0] + GAP_PX, size[1]), "white")
     visible = Image.fromarray(np.ascontiguousarray(rgb), "RGB")
@@ -91,14 +107,26 @@ def join_pair(
         (visible, 0, boxes),
         (infrared, size[0] + GAP_PX, boxes if label_ir else bare),
     ):
-        panel = image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
-        panel = panel.convert("RGB")
-        _draw(panel, drawn, zoom=zoom, font=font)
-        joined.paste(panel, (left, 0))
+        joined.paste(_panel(image, drawn, size=size, zoom=zoom, font_px=font_px), (left, 0))
     return joined
 
 
-def _draw(image: Image.Image, boxes: Sequence[DrawnBox], *, zoom: float, font: Font) -> None:
+def _panel(
+    image: Image.Image,
+    boxes: Sequence[DrawnBox],
+    *,
+    size: tuple[int, int],
+    zoom: float,
+    font_px: int | None,
+) -> Image.Image:
+    """Return an image in another size (width, height) with boxes; see `join_pair`."""
+    panel = image if image.size == size else image.resize(size, Image.Resampling.BICUBIC)
+    panel = panel.convert("RGB")
+    _draw(panel, boxes, zoom=zoom, font_px=font_px or max(11, round(size[1] / 30)))
+    return panel
+
+
+def _draw(image: Image.Image, boxes: Sequence[DrawnBox], *, zoom: float, font_px: int) -> None:
     """Draw boxes that are given in pixels of the image before it was enlarged by ``zoom``."""
     draw = ImageDraw.Draw(image)
     widest = max(2, round(min(image.size) / 200))
@@ -113,7 +141,7 @@ def _draw(image: Image.Image, boxes: Sequence[DrawnBox], *, zoom: float, font: F
             draw.rectangle(inner, outline=colour_of(box.class_number), width=line)
     for box in reversed(boxes):
         if box.label:
-            _label(draw, image.size, box, zoom=zoom, font=font)
+            _label(draw, image.size, box, zoom=zoom, font_px=font_px)
 
 
 def colour_of(class_number: int) -> tuple[int, int, int]:
@@ -122,17 +150,18 @@ def colour_of(class_number: int) -> tuple[int, int, int]:
 
 
 def _label(
-    draw: ImageDraw.ImageDraw, size: tuple[int, int], box: DrawnBox, *, zoom: float, font: Font
+    draw: ImageDraw.ImageDraw, size: tuple[int, int], box: DrawnBox, *, zoom: float, font_px: int
 ) -> None:
     """Write the label above its box, or inside it where there is no room above."""
-    x0, y0, x1, y1 = draw.textbbox((0, 0), box.label, font=font)
+    text, font = lettered(box.label, font_px)
+    x0, y0, x1, y1 = draw.textbbox((0, 0), text, font=font)
     width, height = round(x1 - x0) + 6, round(y1 - y0) + 4
     left = min(max(0, round(box.box_xyxy_px[0] * zoom)), max(0, size[0] - width))
     top = round(box.box_xyxy_px[1] * zoom) - height
     top = min(top + height if top < 0 else top, size[1] - height)
     draw.rectangle((left, top, left + width, top + height), fill=colour_of(box.class_number))
     ink = INK if _luma(colour_of(box.class_number)) > DARK_LUMA else WHITE
-    draw.text((left + 3 - x0, top + 2 - y0), box.label, fill=ink, font=font)
+    draw.text((left + 3 - x0, top + 2 - y0), text, fill=ink, font=font)
 
 
 def _luma(colour: tuple[int, int, int]) -> float:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from fusetrain.results.pictures import INK, PALETTE, DrawnBox, Font, colour_of, join_pair
+from fusetrain.results.lettering import lettered
+from fusetrain.results.pictures import INK, PALETTE, DrawnBox, colour_of, join_pair
 
 MAX_PAIRS = 16
 SHEET_WIDTH_PX = 2600
@@ -108,16 +109,16 @@ def _tiled(pictures: Sequence[Image.Image], *, columns: int, strip: Image.Image)
 
 def _strip(title: str, class_names: Sequence[str], *, min_width: int) -> Image.Image:
     """Return the strip above a sheet: the title, and the classes if each has its own colour."""
-    font = ImageFont.load_default(size=STRIP_FONT_PX)
     names = class_names if has_colour_key(class_names) else ()
     words = [
-        (f"{title}; RGB left, IR right", -1),
-        *((_on_one_line(name), n) for n, name in enumerate(names)),
+        (*lettered(f"{title}; RGB left, IR right", STRIP_FONT_PX), -1),
+        *((*lettered(_on_one_line(name), STRIP_FONT_PX), n) for n, name in enumerate(names)),
     ]
-    places, (width, height) = _flow([text for text, _ in words], font, max_width=min_width)
+    widths = [math.ceil(font.getlength(text)) for text, font, _ in words]
+    places, (width, height) = _flow(widths, max_width=min_width)
     strip = Image.new("RGB", (max(min_width, width), height), "white")
     draw = ImageDraw.Draw(strip)
-    for (text, number), (left, top) in zip(words, places, strict=True):
+    for (text, font, number), (left, top) in zip(words, places, strict=True):
         if number >= 0:
             square = (left, top + 4, left + STRIP_FONT_PX - 4, top + STRIP_FONT_PX)
             draw.rectangle(square, fill=colour_of(number), outline=INK)
@@ -132,14 +133,14 @@ def _on_one_line(name: str) -> str:
 
 
 def _flow(
-    texts: Sequence[str], font: Font, *, max_width: int
+    widths: Sequence[int], *, max_width: int
 ) -> tuple[list[tuple[int, int]], tuple[int, int]]:
-    """Return where texts stand, one after the other in as few lines as fit, and their extent."""
+    """Return where texts of these widths stand, in as few lines as fit, and their extent."""
     gap = 2 * MARGIN_PX
     left, top, right = MARGIN_PX, MARGIN_PX, 0
     places: list[tuple[int, int]] = []
-    for text in texts:
-        width = math.ceil(font.getlength(text)) + STRIP_FONT_PX + 2
+    for text_width in widths:
+        width = text_width + STRIP_FONT_PX + 2
         if places and left + width > max_width:
             left, top = MARGIN_PX, top + STRIP_FONT_PX + MARGIN_PX
         places.append((left, top))

@@ -143,3 +143,12 @@ def test_tables_are_padded_or_markdown(module: ModuleType) -> None:
     assert module.table_text(header, rows, markdown=True) == (
         "| kind | mAP50 |\n| --- | ---: |\n| mid | 0.500 |\n| infrared | 0.4 |"
     )
+
+
+@pytest.mark.slow
+def test_robustness_prints_what_a_blank_camera_costs(tmp_path: Path) -> None:
+    ended = run("robustness.py", "--epochs", "1", "--pairs", "10", "--imgsz", "64", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    rows = [line for line in ended.stdout.splitlines() if line.startswith("with")]
+    assert [row.split("  ")[0] for row in rows] == ["without dropout", "with dropout"]
+    assert list(tmp_path.iterdir()) == []

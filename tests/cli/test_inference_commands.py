@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from fusetrain.cli.app import run
 from fusetrain.judging import validate_weights
+from fusetrain.predicting import Wanted
 from fusetrain.predicting import predict as predict_pairs
 
 from ..coco_judge import assert_equal_to_the_judge
@@ -292,13 +293,17 @@ def test_file_in_place_of_the_output_folder_exits_6(
 def test_progress_counts_every_pair_once(home: Path) -> None:
     told: list[tuple[int, int]] = []
     folders = {"rgb": home / "set/images/train", "ir": home / "set/imagesIR/train"}
-    found = predict_pairs(
+    done = predict_pairs(
         home / RUN,
         **folders,
         out=home / "out",
-        confidence=0.25,
-        overlap=0.7,
+        wanted=Wanted(confidence=0.001),
         progress=lambda done, total: told.append((done, total)),
     )
     assert told[-1] == (4, 4)
-    assert [pair.rgb_path.name for pair in found] == [f"train_{row:03d}.jpg" for row in range(4)]
+    assert (done.num_images, done.what) == (4, "pair")
+    results = json.loads((home / "out/predictions.json").read_text())
+    assert len(results) == done.num_objects
+    assert {Path(row["file_name"]).name for row in results} <= {
+        f"train_{row:03d}.jpg" for row in range(4)
+    }

@@ -73,7 +73,14 @@ def departures(recorded: Any, current: Any, path: str = "") -> list[str]:
         kept = [key for key in recorded if key in current]
         inner = [departures(recorded[key], current[key], f"{path}/{key}") for key in kept]
         return missing + [line for lines in inner for line in lines]
-    return [] if recorded == current else [f"{path} was {recorded!r} and is {current!r}"]
+    if recorded == current or _is_relaxed(recorded, current):
+        return []
+    return [f"{path} was {recorded!r} and is {current!r}"]
+
+
+def _is_relaxed(recorded: Any, current: Any) -> bool:
+    """Return whether a parameter that had to be given may now be left out, which breaks nobody."""
+    return isinstance(recorded, str) and recorded.replace(" required", "") == current
 
 
 def merged(recorded: Any, current: Any) -> Any:
@@ -84,7 +91,7 @@ def merged(recorded: Any, current: Any) -> Any:
             key: merged(recorded[key], current.get(key)) if key in recorded else current[key]
             for key in keys
         }
-    return recorded
+    return current if _is_relaxed(recorded, current) else recorded
 
 
 def _recorded() -> Any:
@@ -111,6 +118,14 @@ def test_departures_see_removals_and_changes_but_not_additions() -> None:
         "/results.csv was ['epoch'] and is ['time']",
     ]
     assert merged(old, changed) == old
+
+
+def test_a_parameter_may_stop_being_required_but_not_start_to_be() -> None:
+    strict, loose = {"--rgb": "option required"}, {"--rgb": "option"}
+    assert departures(strict, loose) == []
+    assert merged(strict, loose) == loose
+    assert departures(loose, strict) == ["/--rgb was 'option' and is 'option required'"]
+    assert merged(loose, strict) == loose
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import pytest
 
 from fusetrain.data.image import read_header
 from fusetrain.data.transforms import letterbox_size
-from fusetrain.inference import validate_weights
+from fusetrain.judging import validate_weights
 
 from ..coco_judge import assert_equal_to_the_judge
 from .conftest import Command
@@ -65,8 +65,8 @@ def test_eight_real_pairs_are_learned_by_heart(
         scores = [row["metrics/mAP50(B)"] for row in csv.DictReader(file)]
     assert max(float(score) for score in scores if score) >= 0.95
     # What a real run finds, down to the lowest scores, is judged as pycocotools judges it.
-    found, info, _ = validate_weights(tmp_path / "runs" / "exp", data=eight_pairs, split="train")
-    num_classes = len(info.class_names)
+    judgement = validate_weights(tmp_path / "runs" / "exp", data=eight_pairs, split="train")
+    found, num_classes = judgement.result, len(judgement.info.class_names)
     metrics = assert_equal_to_the_judge(found.truth, found.found, num_classes=num_classes)
     assert metrics.map50 >= 0.95
     assert len(found.found.scores) > 2 * len(found.truth.classes)

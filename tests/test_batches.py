@@ -1,0 +1,67 @@
+"""What a config asks of the looks of training pairs reaches their pixels, and nothing else does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fusetrain.batches import augmentation_of
+from fusetrain.config.schema import AugmentSettings
+from fusetrain.data.dataset import SampleKey, TrainDataset
+from fusetrain.data.index import scan_split
+from fusetrain.data.spec import load_spec
+from fusetrain.data.transforms import PADDING
+from fusetrain.sample import PairedSample
+
+from .conftest import MakePairs
+
+STILL: dict[str, Any] = dict.fromkeys(
+    ("mosaic", "fliplr", "scale", "translate", "hsv_h", "hsv_s", "hsv_v", "ir_gain"), 0.0
+)
+
+
+@pytest.fixture
+def samples(make_pairs: MakePairs) -> Any:
+    index = scan_split(load_spec(make_pairs()), "train").index
+
+    def read(**settings: float) -> list[PairedSample]:
+        augmentation = augmentation_of(AugmentSettings.model_validate(STILL | settings))
+        dataset = TrainDataset(index, imgsz=64, augmentation=augmentation)
+        return [dataset[SampleKey(0, row, False)] for row in range(len(index))]
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("setting", "blank", "kept"),
+    [("drop_rgb", slice(0, 3), slice(3, 4)), ("drop_ir", slice(3, 4), slice(0, 3))],
+)
+def test_dropped_modality_is_grey_and_the_other_as_it_was(
+    samples: Any, setting: str, blank: slice, kept: slice
+) -> None:
+    for plain, dropped in zip(samples(), samples(**{setting: 1.0}), strict=True):
+        assert (dropped.pixels[..., blank] == PADDING).all()
+        np.testing.assert_array_equal(dropped.pixels[..., kept], plain.pixels[..., kept])
+        assert plain.pixels.std() > 10
+
+
+@pytest.mark.parametrize(("setting", "value"), [("ir_noise", 0.2), ("ir_shift", 0.2)])
+def test_infrared_alone_is_disturbed(samples: Any, setting: str, value: float) -> None:
+    pairs = list(zip(samples(), samples(**{setting: value}), strict=True))
+    for plain, disturbed in pairs:
+        np.testing.assert_array_equal(disturbed.pixels[..., :3], plain.pixels[..., :3])
+        np.testing.assert_array_equal(disturbed.boxes_xyxy_px, plain.boxes_xyxy_px)
+    changed = [(plain.pixels != disturbed.pixels).mean() for plain, disturbed in pairs]
+    assert max(changed) > 0.1
+
+
+def test_share_of_dropped_samples_is_the_one_asked_for(make_pairs: MakePairs) -> None:
+    index = scan_split(load_spec(make_pairs()), "train").index
+    settings = AugmentSettings.model_validate(STILL | {"drop_rgb": 0.3, "drop_ir": 0.2})
+    dataset = TrainDataset(index, imgsz=32, augmentation=augmentation_of(settings))
+    pixels = [dataset[SampleKey(epoch, 0, False)].pixels for epoch in range(300)]
+    no_rgb = sum(bool((one[..., :3] == PADDING).all()) for one in pixels)
+    no_ir = sum(bool((one[..., 3] == PADDING).all()) for one in pixels)
+    assert (no_rgb / 300, no_ir / 300) == pytest.approx((0.3, 0.2), abs=0.08)
