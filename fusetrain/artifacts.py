@@ -16,6 +16,7 @@ import numpy as np
 from fusetrain import build, distributed
 from fusetrain.batches import VAL_BATCH_FACTOR, BatchSource
 from fusetrain.build import TrainingData
+from fusetrain.config.stages import run_epochs
 from fusetrain.data.dataset import SampleKey
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.loader import EpochBatches, collate, val_batches
@@ -160,7 +161,7 @@ def lr_chart(plan: SchedulePlan, history: Sequence[Row], *, name: str) -> LrChar
 def first_train_batches(source: BatchSource) -> Iterator[Batch]:
     """Yield the first TRAIN_PAIRS pairs of the first batches of epoch 0, read anew."""
     config, dataset = source.config, source.train_data
-    compose = config.train.epochs > build.close_mosaic(config)
+    compose = run_epochs(config) > build.close_mosaic(config)
     order = EpochBatches(len(dataset), build.batch_size(config), dataset.seed, epoch=0)
     for rows in islice(order, NUM_BATCHES):
         keys = [SampleKey(0, row, compose) for row in rows[:TRAIN_PAIRS].tolist()]

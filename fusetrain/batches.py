@@ -14,6 +14,7 @@ from torch import nn
 from fusetrain import build, distributed
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import AugmentSettings, Config
+from fusetrain.config.stages import run_epochs
 from fusetrain.data.cache import cache_for
 from fusetrain.data.dataset import Augmentation, TrainDataset, ValDataset, stored_long_side
 from fusetrain.data.disk_build import default_folder, open_or_build
@@ -90,7 +91,7 @@ class BatchSource:
             workers=self.machine.workers,
             rank=distributed.rank(),
             world_size=distributed.world_size(),
-            close_mosaic=epoch >= config.train.epochs - build.close_mosaic(config),
+            close_mosaic=epoch >= run_epochs(config) - build.close_mosaic(config),
             pin_memory=self.machine.device.type == "cuda",
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fusetrain.config.schema import PARTS, Config
+from fusetrain.config.stages import run_epochs, run_stages
 from fusetrain.errors import ConfigError, DataError
 from fusetrain.rules import require_data
 from fusetrain.schedule.plan import SchedulePlan
@@ -157,7 +158,7 @@ def require_dealt_batch(config: Config, ranks: int) -> None:
 def close_mosaic(config: Config) -> int:
     """Return the number of last epochs without mosaic."""
     chosen = config.augment.close_mosaic
-    return min(10, config.train.epochs // 10) if chosen is None else chosen
+    return min(10, run_epochs(config) // 10) if chosen is None else chosen
 
 
 def resolved(config: Config, machine: Machine) -> Config:
@@ -181,8 +182,7 @@ def resolved(config: Config, machine: Machine) -> Config:
     for group, updates in chosen.items():
         values[group] |= updates
     values["data"] = str(require_data(config).absolute())
-    if config.model.weights is not None:
-        values["model"]["weights"] = str(Path(config.model.weights).absolute())
+    values["model"] |= {key: str(Path(path).absolute()) for key, path in config.model.paths.items()}
     return Config.model_validate(values)
 
 
@@ -190,11 +190,11 @@ def _plan(config: Config, batches: int) -> SchedulePlan:
     return make_plan(
         config.schedule,
         lr0=config.optim.lr0,
-        epochs=config.train.epochs,
+        epochs=run_epochs(config),
         batches_per_epoch=batches,
         accumulate=config.train.accumulate,
         momentum=config.optim.momentum_or_default,
         parts=PARTS,
         part_scales=config.optim.groups,
-        stages=config.train.stages,
+        stages=run_stages(config),
     )

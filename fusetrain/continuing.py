@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from fusetrain import build
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config, PlanChange
+from fusetrain.config.stages import run_epochs
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.weights import WeightsInfo
 from fusetrain.errors import ConfigError, DataError, RunError
@@ -70,7 +71,7 @@ def going_on(
             f"steps an epoch: {steps} now, {old_steps} before; epoch {state.epoch + 1} of the "
             "run starts anew"
         )
-    if (config.train.epochs, steps) != (trained.train.epochs, old_steps):
+    if (run_epochs(config), steps) != (run_epochs(trained), old_steps):
         note(_plan_change((trained, old_steps, old_slot), (config, steps, state.slot), state))
     return config, data
 
@@ -120,18 +121,17 @@ def _continued(wanted: Config, trained: Config, *, state: TrainState) -> Config:
     Raises:
         ConfigError: A setting that must stay was changed, or fewer epochs are asked for than done.
     """
-    epochs, plans = wanted.train.epochs, trained.schedule.plans
+    plans = trained.schedule.plans
+    old_epochs, epochs = run_epochs(trained), run_epochs(_with_plans(wanted, plans))
     begun = state.epoch + (1 if state.batches else 0)
     if epochs < begun:
         raise ConfigError(
             f"train.epochs is {epochs}, but epoch {begun} has begun",
             expected=f"at least {begun}",
         )
-    if epochs != trained.train.epochs:
-        plans = replanned(
-            plans, from_step=state.slot, old_epochs=trained.train.epochs, new_epochs=epochs
-        )
-    if epochs > trained.train.epochs and state.stopped_early:
+    if epochs != old_epochs:
+        plans = replanned(plans, from_step=state.slot, old_epochs=old_epochs, new_epochs=epochs)
+    if epochs > old_epochs and state.stopped_early:
         state.stopped_early = False
         state.epochs_without_gain = 0
     return _with_plans(wanted, plans)

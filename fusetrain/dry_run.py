@@ -14,6 +14,7 @@ from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
 from fusetrain.data.disk_build import cache_bytes, default_folder
 from fusetrain.engine.machine import describe
+from fusetrain.engine.stages import Stage, stage_of
 from fusetrain.engine.step import images
 from fusetrain.sample import Batch
 from fusetrain.schedule.advice import Advice, advise
@@ -41,6 +42,7 @@ def measure_plan(config: Config, data: TrainingData, *, ranks: int = 1) -> list[
     source = batches.BatchSource(bare, data, machine)
     batch = next(source.train(0, 0))
     flops = _flops(session, batch)
+    session.runner.enter(stage_of(session.phase.stages, 0))
     started = time.perf_counter()
     session.runner.step([batch], updates=0)
     seconds = time.perf_counter() - started
@@ -60,12 +62,20 @@ def measure_plan(config: Config, data: TrainingData, *, ranks: int = 1) -> list[
         *([("processes", f"{ranks}, {share['batch']} pairs of a batch each")] * (ranks > 1)),
         ("steps", f"{plan.steps_per_epoch} an epoch, {plan.total_steps} in all"),
         ("schedule", f"{config.schedule.name}, lr0 {plan.lr0:g}, warmup {plan.warmup_steps} steps"),
+        *(("stage", _stage_row(stage)) for stage in session.phase.stages),
         *(("note", note) for note in (*session.notes, *plan.notes) if note not in evidence),
         *(("advice", str(item)) for item in advice),
         ("last rate", f"{plan.lr0 * plan.factor(plan.total_steps - 1):g}"),
         ("first step", f"{seconds:.1f} s (later ones are faster)"),
         ("memory", f"{_peak_mib():.0f} MiB at the peak"),
     ]
+
+
+def _stage_row(stage: Stage) -> str:
+    """Return from when on a stage is, what it is called, and what of the detector stands still."""
+    frozen = [part for part in stage.frozen if part not in stage.name]
+    still = f" ({', '.join(frozen)} frozen)" if frozen else ""
+    return f"from epoch {stage.first_epoch + 1}: {stage.name}{still}"
 
 
 def _advice(session: Session) -> list[Advice]:

@@ -13,7 +13,9 @@ from fusetrain import build, launched
 from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
+from fusetrain.config.stages import run_epochs
 from fusetrain.engine.lr_range import RangeTest, range_test
+from fusetrain.engine.stages import stage_of
 from fusetrain.errors import ResourceError, UsageError
 from fusetrain.results.range_plot import save_range_figure
 from fusetrain.sample import Batch
@@ -57,6 +59,7 @@ def find_rate(
         session.runner,
         _counted(steps, progress),
         rates,
+        stage=stage_of(session.phase.stages, 0),
         scales={str(part): scale for part, scale in config.optim.groups.items()},
     )
     picture = Path(config.run.project) / PICTURE
@@ -77,7 +80,7 @@ def find_rate(
 def _steps(source: BatchSource, config: Config, num_pairs: int) -> Iterator[list[Batch]]:
     """Yield the micro-batches of one step after another, epoch after epoch."""
     for epoch in count():
-        batches = source.train(epoch % config.train.epochs, 0)
+        batches = source.train(epoch % run_epochs(config), 0)
         left = build.batches_per_epoch(config, num_pairs)
         while left:
             group = list(islice(batches, min(config.train.accumulate, left)))

@@ -14,6 +14,7 @@ from typing import Any
 from fusetrain import build, distributed, launched
 from fusetrain.config.load import LoadedConfig
 from fusetrain.config.schema import Config
+from fusetrain.config.stages import run_epochs
 from fusetrain.continuing import Accepted, going_on
 from fusetrain.engine.checkpoint import (
     TrainState,
@@ -25,6 +26,7 @@ from fusetrain.engine.checkpoint import (
 from fusetrain.engine.keeper import restore
 from fusetrain.engine.machine import Machine, surroundings
 from fusetrain.engine.signals import stop_on_signals
+from fusetrain.engine.weights import WeightsInfo
 from fusetrain.errors import RunError
 from fusetrain.results.run_dir import RunDir
 from fusetrain.session import Session, assemble, choose_machine
@@ -90,10 +92,11 @@ def resume(
         )
         for note in _inexact(content["context"], machine):
             reporter.on_note(note)
-        session = assemble(config, data, machine, is_fresh=False)
+        trained_as = WeightsInfo.from_json(content["context"]["weights"]).detector
+        session = assemble(config, data, machine, spec=trained_as)
         restore(content, session.detector, session.runner)
         _rewrite_table(run, state, session)
-        if state.stopped_early or state.epoch >= config.train.epochs:
+        if state.stopped_early or state.epoch >= run_epochs(config):
             reporter.on_note(
                 f"nothing is left to train: the run is finished after {state.epoch} epochs; "
                 "--set train.epochs=N extends it"

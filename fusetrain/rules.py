@@ -11,21 +11,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from fusetrain.config.schema import Config, ModelSettings
+from fusetrain.config.schema import BASES, Config, ModelSettings
+from fusetrain.config.stages import ADAPTER
 from fusetrain.detector import BACKBONES
 from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
 from fusetrain.engine import OPTIMIZERS
-from fusetrain.errors import ConfigError, RunError
+from fusetrain.errors import ConfigError, Problem, RunError
 from fusetrain.results.run_dir import LATEST
 from fusetrain.schedule.options import KeyProblem, curve_problems
 
 # What this version does not carry out, with the values that need nothing carried out. To pass over
 # one of them would train something else than was asked for.
 NOT_BUILT: Mapping[tuple[str, str], tuple[Any, ...]] = {
-    ("model", "base"): ("auto",),
     ("train", "on_bad_sample"): ("fail",),
     ("run", "trackers"): ([],),
 }
+SINGLE = ("rgb", "ir")
 DEFAULT_OPERATOR = ModelSettings().operator
 
 
@@ -44,6 +45,7 @@ def config_checks(config: Config) -> Iterator[KeyProblem]:
     if config.model.fusion in WITHOUT_OPERATOR and operator != DEFAULT_OPERATOR:
         message = f"fusion {config.model.fusion!r} joins no feature maps and takes no operator"
         yield (("model", "operator"), message)
+    yield from _adapter_problems(config)
     for below, message in curve_problems(config.schedule):
         yield (("schedule", *below), message)
     for (group, key), possible in NOT_BUILT.items():
@@ -62,6 +64,40 @@ def config_checks(config: Config) -> Iterator[KeyProblem]:
         yield (("run", "project"), f"{config.run.project!r} cannot name a folder")
 
 
+def _adapter_problems(config: Config) -> Iterator[KeyProblem]:
+    """Yield which settings do not go together with an adapter, or only with one."""
+    model, train = config.model, config.train
+    if model.key_map is not None and model.weights is None:
+        yield (("model", "key_map"), "maps the names of `model.weights`, which names nothing")
+    if model.fusion != ADAPTER:
+        if model.base != BASES[0]:
+            message = f"fusion {model.fusion!r} has no base; only {ADAPTER!r} builds on one"
+            yield (("model", "base"), message)
+        return
+    if model.base not in BASES and model.weights is not None:
+        message = f"the base {model.base!r} brings all weights; `weights` would fill nothing"
+        yield (("model", "weights"), message)
+    for key in ("stages", "freeze"):
+        if getattr(train, key):
+            message = f"fusion {ADAPTER!r} has phases of its own, in which its base is frozen"
+            yield (("train", key), message)
+
+
+def require_fusion(config: Config) -> None:
+    """Check that there is something to compare.
+
+    Raises:
+        ConfigError: The config trains a single modality itself.
+    """
+    kind = config.model.fusion
+    if kind in SINGLE:
+        raise ConfigError(
+            f"--with-baselines makes no sense for fusion {kind!r}: it is a baseline itself",
+            expected="a `model.fusion` that looks at both images, such as mid",
+            remedy="take --with-baselines out, or name another fusion: --set model.fusion=mid",
+        )
+
+
 def require_data(config: Config) -> Path:
     """Return the path of the data set.
 
@@ -76,16 +112,22 @@ def require_data(config: Config) -> Path:
 
 
 def require_weights(config: Config) -> None:
-    """Check that the weights to start from are there, before anything is read.
+    """Check that what the model is to start from is there, before anything is read.
 
     Raises:
-        RunError: They are not.
+        RunError: The weights, their key map or the base of an adapter are missing.
     """
-    weights = config.model.weights
-    if weights is not None and not Path(weights).exists():
+    missing = [
+        Problem(f"nothing at {path}", where=f"model.{key}")
+        for key, path in config.model.paths.items()
+        if not Path(path).exists()
+    ]
+    if missing:
         raise RunError(
-            f"no weights at {weights}",
-            expected="`model.weights`: a run folder, its weights, or a state_dict of torchvision",
+            "the model cannot start from what it names",
+            problems=missing,
+            expected="`weights`: a run folder, its weights, or a state_dict; `key_map`: a YAML "
+            "file; `base`: auto, rgb, ir, or a run folder",
         )
 
 

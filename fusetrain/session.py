@@ -7,37 +7,45 @@ put together here in a folder.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from fusetrain import build, distributed, launched
 from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
+from fusetrain.config.stages import run_epochs
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.detector.kinds import DetectorSpec, build_detector
-from fusetrain.detector.transfer import LEAST_BACKBONE_SHARE, fill
+from fusetrain.detector.singles import SideBySide
 from fusetrain.engine import machine as machines
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.optim import build_optimizer
-from fusetrain.engine.roles import Limits, Reporter
+from fusetrain.engine.roles import Limits, Reporter, Validate
 from fusetrain.engine.signals import StopFlag
-from fusetrain.engine.stages import Stage
+from fusetrain.engine.stages import freeze
 from fusetrain.engine.step import StepRunner
 from fusetrain.engine.synced_norm import with_synced_norms
 from fusetrain.engine.trainer import Trainer
-from fusetrain.engine.weights import TrainedWith, WeightsInfo, load_detector, load_source
-from fusetrain.errors import RunError
-from fusetrain.loss.detection import DetectionLoss
+from fusetrain.engine.weights import TrainedWith, WeightsInfo, load_detector
+from fusetrain.initial_weights import fill_at_start
+from fusetrain.loss.detection import DetectionLoss, SeparateLosses
+from fusetrain.phases import (
+    Phase,
+    better_of,
+    first_spec,
+    phase_of,
+    refuse_standstill,
+)
 from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import SchedulePlan
 from fusetrain.schedule.scheduler import Scheduler
-from fusetrain.schedule.stages import stage_epochs, stage_name
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ class Session:
         detector: The detector, not wrapped.
         runner: Runs its steps.
         info: What is stored with its weights.
+        phase: Until when this detector is trained, and what of it stands still.
         notes: What a user should know about how it was put together.
     """
 
@@ -62,6 +71,7 @@ class Session:
     detector: FusionDetector
     runner: StepRunner
     info: WeightsInfo
+    phase: Phase
     notes: tuple[str, ...] = ()
 
 
@@ -85,7 +95,12 @@ def choose_machine(config: Config) -> Machine:
 
 
 def assemble(
-    config: Config, data: TrainingData, machine: Machine, *, is_fresh: bool = True
+    config: Config,
+    data: TrainingData,
+    machine: Machine,
+    *,
+    spec: DetectorSpec | None = None,
+    start: Mapping[str, Tensor] | None = None,
 ) -> Session:
     """Put detector, optimizer and average together, initialised from the seed and given weights.
 
@@ -93,15 +108,27 @@ def assemble(
         config: The settings.
         data: The splits.
         machine: How the machine is used.
-        is_fresh: False where a checkpoint will bring all weights.
+        spec: Shape of the detector; None for the one that the run starts with.
+        start: All its weights; None where they come from the config, or from a checkpoint, which
+            brings a ``spec``.
 
     Raises:
         RunError: The weights to start from cannot be used, or fill too little of a backbone.
+        ConfigError: A stage leaves nothing to train.
     """
-    spec = detector_spec(config, len(data.train.class_names))
+    is_fresh = spec is None
+    spec = spec or first_spec(config, len(data.train.class_names))
+    phase = phase_of(config, spec)
+    info = WeightsInfo(
+        spec, data.train.class_names, config.train.imgsz, data.window, _trained_with(config)
+    )
     torch.manual_seed(config.train.seed)
     detector = build_detector(spec)
-    notes = [_filled(detector, config)] if is_fresh and config.model.weights else []
+    notes = fill_at_start(detector, config, class_names=info.class_names) if is_fresh else []
+    if start is not None:
+        detector.load_state_dict(start)
+    refuse_standstill(phase, list(detector.parts()))
+    freeze(detector.parts(), phase.absent)
     detector = detector.to(machine.device).to(memory_format=machine.memory_format)
     plan = build.plan_for_pairs(config, len(data.train))
     optimizer = build_optimizer(
@@ -114,50 +141,16 @@ def assemble(
     )
     runner = StepRunner(
         detector,
-        loss_of(config),
+        SeparateLosses(loss_of(config)) if phase.is_apart else loss_of(config),
         optimizer,
         average=WeightAverage(detector) if config.train.ema else None,
         machine=machine,
         clip_norm=config.train.clip_norm,
-        wrap=lambda model: _replicated(model, config, machine),
+        wrap=lambda model: _replicated(
+            SideBySide(model) if phase.is_apart else model, config, machine
+        ),
     )
-    info = WeightsInfo(
-        spec, data.train.class_names, config.train.imgsz, data.window, _trained_with(config)
-    )
-    return Session(config, data, machine, plan, detector, runner, info, tuple(notes))
-
-
-def _filled(detector: FusionDetector, config: Config) -> str:
-    """Fill a fresh detector with the weights that a config names; return what was filled.
-
-    Raises:
-        RunError: They cannot be used, or fill too little and `model.partial` does not allow that.
-    """
-    path = Path(str(config.model.weights))
-    tensors, source = load_source(path)
-    coverage = fill(detector, tensors, source=source)
-    if coverage.is_partial and not config.model.partial:
-        raise RunError(
-            f"{path} fills too little: {coverage}",
-            expected=f"at least {LEAST_BACKBONE_SHARE:.0%} of each backbone",
-            remedy="choose `model.backbone` and `model.size` as the weights have them, or accept "
-            "it with --set model.partial=true",
-        )
-    return f"weights from {path}: {coverage}"
-
-
-def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
-    """Return the shape of the detector that a config asks for."""
-    model = config.model
-    return DetectorSpec(
-        kind=model.fusion,
-        operator=model.operator,
-        backbone=model.backbone,
-        size=model.size,
-        width=model.width,
-        num_classes=num_classes,
-        one_to_one=model.one_to_one,
-    )
+    return Session(config, data, machine, plan, detector, runner, info, phase, tuple(notes))
 
 
 def loss_of(config: Config) -> DetectionLoss:
@@ -206,7 +199,6 @@ def make_trainer(
     stop: StopFlag,
 ) -> Trainer:
     """Return the trainer of a session from where ``state`` stands."""
-    config = session.config
     return Trainer(
         session.runner,
         Scheduler(
@@ -216,24 +208,20 @@ def make_trainer(
             state=state.schedule,
         ),
         batches=source.train,
-        validate=source.validator(loss_of(config)),
-        limits=limits_of(config, build.batches_per_epoch(config, len(session.data.train))),
+        validate=validator_of(session, source),
+        limits=_limits_of_phase(session),
         keeper=keeper,
         reporter=reporter,
         stop=stop,
         state=state,
-        stages=stages_of(config),
+        stages=session.phase.stages,
     )
 
 
-def stages_of(config: Config) -> tuple[Stage, ...]:
-    """Return the stages of a training."""
-    stages = config.train.stages
-    spans = stage_epochs(stages, epochs=config.train.epochs)
-    return tuple(
-        Stage(begin, stage_name(stage), stage.inputs, tuple(stage.freeze))
-        for stage, (begin, _) in zip(stages, spans, strict=True)
-    )
+def validator_of(session: Session, source: BatchSource) -> Validate:
+    """Return what validates the detector of a session: the better one where two are apart."""
+    validate = source.validator(loss_of(session.config))
+    return better_of(validate) if session.phase.is_apart else validate
 
 
 def best_model(session: Session, run: RunDir) -> torch.nn.Module:
@@ -251,7 +239,7 @@ def limits_of(config: Config, batches_per_epoch: int) -> Limits:
     """Return when a run validates, saves and ends."""
     train = config.train
     return Limits(
-        epochs=train.epochs,
+        epochs=run_epochs(config),
         batches_per_epoch=batches_per_epoch,
         accumulate=train.accumulate,
         patience=train.patience,
@@ -260,3 +248,10 @@ def limits_of(config: Config, batches_per_epoch: int) -> Limits:
         save_minutes=train.save_every.minutes,
         save_epochs=train.save_every.epochs,
     )
+
+
+def _limits_of_phase(session: Session) -> Limits:
+    """Return the limits of a run until its phase ends; patience is for the last one."""
+    config, phase = session.config, session.phase
+    limits = limits_of(config, build.batches_per_epoch(config, len(session.data.train)))
+    return replace(limits, epochs=phase.end, patience=limits.patience if phase.is_last else 0)

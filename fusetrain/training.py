@@ -7,9 +7,10 @@ command line.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ import torch
 
 import fusetrain
 from fusetrain import artifacts, build, distributed
+from fusetrain.adapting import train_phases
 from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.load import effective_yaml
 from fusetrain.config.schema import Config
+from fusetrain.config.stages import run_epochs
 from fusetrain.engine import machine as machines
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
@@ -41,7 +44,6 @@ from fusetrain.session import (
     choose_machine,
     fingerprint,
     loss_of,
-    make_trainer,
 )
 
 
@@ -61,13 +63,20 @@ class RunReporter(Reporter):
         """The run ends here, in whichever way."""
 
 
-def train(config: Config, data: TrainingData, *, reporter: RunReporter) -> RunDir:
+def train(
+    config: Config,
+    data: TrainingData,
+    *,
+    reporter: RunReporter,
+    on_folder: Callable[[RunDir], None] = lambda run: None,
+) -> RunDir:
     """Train in a new run folder.
 
     Args:
         config: Checked settings; ``data`` is a path that holds from the working folder.
         data: The splits, audited.
         reporter: Is told how it goes.
+        on_folder: Called with the run folder before anything is in it.
 
     Raises:
         ResourceError: Device, memory or disk are not there.
@@ -92,6 +101,7 @@ def train(config: Config, data: TrainingData, *, reporter: RunReporter) -> RunDi
         with held(run):
             if distributed.is_main():
                 note_job(run, wanted)
+            on_folder(run)
             return run_session(session, run, TrainState(), reporter=reporter, stop=stop)
 
 
@@ -130,14 +140,6 @@ def run_session(
         if distributed.is_main():
             run.write_config(_config_text(config, session.plan.groups))
             run.event("start", **_start_event(session, state))
-        keeper = RunKeeper(
-            run,
-            session.detector,
-            session.runner,
-            context=_context(session),
-            description=session.info.to_json(),
-        )
-        stack.callback(keeper.close)
         stack.callback(reporter.on_end)
         reporter.on_start(session, run, state)
         source = BatchSource(
@@ -150,9 +152,8 @@ def run_session(
         artifacts.write_start(run, source, session.data, warn=reporter.on_note)
         failpoint("training:begun")
         distributed.wait_for_main()
-        trainer = make_trainer(session, source, keeper, state, reporter=reporter, stop=stop)
         try:
-            _train_and_finish(trainer, session, source, run, reporter=reporter)
+            _train_and_finish(session, source, run, state, reporter=reporter, stop=stop)
         except StoppedError as error:
             if distributed.is_main():
                 run.event("stop", slot=state.slot)
@@ -173,14 +174,28 @@ def _requeue(stop: StopFlag, reporter: RunReporter) -> None:
 
 
 def _train_and_finish(
-    trainer: Trainer, session: Session, source: BatchSource, run: RunDir, *, reporter: RunReporter
+    session: Session,
+    source: BatchSource,
+    run: RunDir,
+    state: TrainState,
+    *,
+    reporter: RunReporter,
+    stop: StopFlag,
 ) -> None:
     """Train what is left, then judge the best weights and draw what the run leaves.
 
     Raises:
         StoppedError: A signal came; `resume` goes on from there, be it only with the figures.
     """
-    state = trainer.run()
+    session, trainer = train_phases(
+        session,
+        source,
+        run,
+        state,
+        reporter=reporter,
+        stop=stop,
+        keeper_of=partial(_keeper, run=run),
+    )
     if distributed.gather_objects(not _is_drawn(run, state))[0]:
         failpoint("figures:begun")
         validation = _last_validation(trainer, session, source, run)
@@ -205,6 +220,16 @@ def _is_drawn(run: RunDir, state: TrainState) -> bool:
     """Return whether the figures are there, and of the last step: a crash may have come before."""
     drawn = run.events("figures")
     return bool(drawn) and drawn[-1].get("slot") == state.slot and artifacts.has_end_pictures(run)
+
+
+def _keeper(session: Session, run: RunDir) -> RunKeeper:
+    return RunKeeper(
+        run,
+        session.detector,
+        session.runner,
+        context=_context(session),
+        description=session.info.to_json(),
+    )
 
 
 def _last_validation(
@@ -248,7 +273,7 @@ def _start_event(session: Session, state: TrainState) -> dict[str, Any]:
         "pairs": {"train": pairs, "val": len(session.data.val)},
         "batches_per_epoch": build.batches_per_epoch(session.config, pairs),
         "slot": state.slot,
-        "epochs": session.config.train.epochs,
+        "epochs": run_epochs(session.config),
     }
 
 

@@ -20,7 +20,6 @@ def test_defaults_obey_all_rules() -> None:
 @pytest.mark.parametrize(
     ("group", "key", "value"),
     [
-        ("model", "base", "rgb"),
         ("train", "on_bad_sample", "skip"),
         ("run", "trackers", ["tensorboard"]),
     ],
@@ -29,6 +28,41 @@ def test_setting_that_would_be_passed_over_is_refused(group: str, key: str, valu
     ((keys, message),) = problems(**{group: {key: value}})
     assert keys == (group, key)
     assert "is not available in this version; expected " in message
+
+
+@pytest.mark.parametrize(
+    ("groups", "key", "words"),
+    [
+        ({"model": {"base": "rgb"}}, ("model", "base"), "only 'adapter' builds on one"),
+        (
+            {"model": {"fusion": "adapter", "base": "runs/exp", "weights": "w.pt"}},
+            ("model", "weights"),
+            "brings all weights",
+        ),
+        (
+            {"model": {"fusion": "adapter"}, "train": {"freeze": ["head"]}},
+            ("train", "freeze"),
+            "phases of its own",
+        ),
+        (
+            {"model": {"fusion": "adapter"}, "train": {"stages": [{"inputs": "rgb"}]}},
+            ("train", "stages"),
+            "phases of its own",
+        ),
+        (
+            {"model": {"fusion": "adapter", "operator": "gate"}},
+            ("model", "operator"),
+            "takes no operator",
+        ),
+        ({"model": {"key_map": "names.yaml"}}, ("model", "key_map"), "which names nothing"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(
+    groups: dict[str, Any], key: tuple[str, str], words: str
+) -> None:
+    ((keys, message),) = problems(**groups)
+    assert keys == key
+    assert words in message
 
 
 @pytest.mark.parametrize("name", ["a/b", "/a", "a\\b", ".", "..", "latest", "a\0"])

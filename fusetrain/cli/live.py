@@ -13,6 +13,7 @@ from rich.progress import (
 
 from fusetrain import distributed
 from fusetrain.cli.console import stderr_console, visible
+from fusetrain.config.stages import run_epochs
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import Validation
 from fusetrain.engine.machine import describe
@@ -37,7 +38,7 @@ class ConsoleReporter(RunReporter):
         """Print what is trained on what."""
         if not distributed.is_main():
             return
-        self._epochs = session.config.train.epochs
+        self._epochs = run_epochs(session.config)
         self._seconds = state.seconds
         model = session.config.model
         params = sum(parameter.numel() for parameter in session.detector.parameters())

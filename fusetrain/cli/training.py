@@ -30,7 +30,7 @@ from fusetrain.config.schema import Config
 from fusetrain.hosts import Hosts, is_to_launch
 from fusetrain.launched import place
 from fusetrain.results.run_dir import RunDir
-from fusetrain.rules import config_checks, require_data, require_weights
+from fusetrain.rules import config_checks, require_data, require_fusion, require_weights
 
 if TYPE_CHECKING:
     from fusetrain.build import TrainingData
@@ -55,6 +55,10 @@ def train(
     lr_find: Annotated[
         bool, typer.Option("--lr-find", help="Suggest lr0 by a short range test, and stop.")
     ] = False,
+    with_baselines: Annotated[
+        bool,
+        typer.Option("--with-baselines", help="Also train rgb and ir; print what fusion gains."),
+    ] = False,
     allow: Annotated[
         list[str] | None,
         typer.Option("--allow", metavar="CODE", help="Accept a finding of check-data; repeatable."),
@@ -72,16 +76,20 @@ def train(
     extra = (*(sets or ()), *as_sets(name, devices, max_restarts))
     settings = load_config(config, extra, checks=[config_checks]).placed(data)
     require_data(settings)
+    if with_baselines:
+        require_fusion(settings)
     hosts = Hosts.named(nnodes, rdzv, node_rank)
     if dry_run or lr_find:
-        _without_training(settings, hosts, allow or (), lr_find=lr_find)
+        _without_training(
+            settings, hosts, allow or (), lr_find=lr_find, with_baselines=with_baselines
+        )
     elif is_to_launch(settings, hosts, is_asked=devices is not None):
         from fusetrain import build
 
         build.open_spec(settings)
         launch_ranks(context, settings, hosts)
     else:
-        _train_here(settings, allow or ())
+        _train_here(settings, allow or (), with_baselines=with_baselines)
 
 
 def resume(
@@ -118,7 +126,7 @@ def resume(
     _resume_here(folder, wanted, accept_data_change=accept_data_change, accept_change=accept_change)
 
 
-def _train_here(settings: Config, allowed: Sequence[str]) -> None:
+def _train_here(settings: Config, allowed: Sequence[str], *, with_baselines: bool) -> None:
     """Train in this process, which may be one rank of several."""
     from fusetrain import build, distributed
     from fusetrain.cli.live import ConsoleReporter
@@ -138,6 +146,9 @@ def _train_here(settings: Config, allowed: Sequence[str]) -> None:
             return
         require_weights(settings)
         splits = distributed.from_main(lambda: checked_data(spec, settings, allowed))
+        if with_baselines:
+            _train_with_baselines(settings, splits)
+            return
         run = train_in_new_folder(settings, splits, reporter=ConsoleReporter())
         _print_end(run.path)
 
@@ -150,7 +161,8 @@ def _resume_here(
     accept_change: bool = False,
 ) -> None:
     """Resume in this process, which may be one rank of several."""
-    from fusetrain import distributed
+    from fusetrain import build, distributed
+    from fusetrain.baselines import fused_run_of
     from fusetrain.cli.live import ConsoleReporter
     from fusetrain.resuming import resume as resume_run
     from fusetrain.session import choose_machine
@@ -164,11 +176,42 @@ def _resume_here(
             accept_change=accept_change,
             reporter=ConsoleReporter(),
         )
+        fused = fused_run_of(folder)
+        if fused is not None:
+            config = load_config(fused.config, checks=[config_checks]).placed()
+            _compare_with_baselines(fused, config, build.open_data(config), done=folder)
         _print_end(folder.path)
 
 
+def _train_with_baselines(settings: Config, splits: TrainingData) -> None:
+    """Train the fused detector, then both single ones, and print what fusion gains."""
+    from fusetrain.baselines import mark
+    from fusetrain.cli.live import ConsoleReporter
+    from fusetrain.training import train as train_in_new_folder
+
+    run = train_in_new_folder(settings, splits, reporter=ConsoleReporter(), on_folder=mark)
+    _compare_with_baselines(run, settings, splits, done=run)
+    _print_end(run.path)
+
+
+def _compare_with_baselines(
+    fused: RunDir, settings: Config, splits: TrainingData, *, done: RunDir
+) -> None:
+    """Train what is left of the baselines of a run, and print what fusion gains."""
+    from fusetrain.baselines import train_baselines
+    from fusetrain.cli.live import ConsoleReporter
+
+    gain = train_baselines(fused, settings, splits, reporter=ConsoleReporter, done=done)
+    say(str(gain))
+
+
 def _without_training(
-    settings: Config, hosts: Hosts, allowed: Sequence[str], *, lr_find: bool
+    settings: Config,
+    hosts: Hosts,
+    allowed: Sequence[str],
+    *,
+    lr_find: bool,
+    with_baselines: bool,
 ) -> None:
     """Print the plan, for which one of several ranks suffices, or a rate to begin with."""
     if not (lr_find or place().is_main):
@@ -185,7 +228,8 @@ def _without_training(
         return
     from fusetrain.dry_run import measure_plan
 
-    _print_plan(measure_plan(settings, splits, ranks=ranks))
+    beside = [("baselines", "rgb and ir, the same budget each")] if with_baselines else []
+    _print_plan([*measure_plan(settings, splits, ranks=ranks), *beside])
 
 
 def _print_plan(rows: Sequence[tuple[str, str]]) -> None:

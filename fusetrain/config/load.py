@@ -59,14 +59,14 @@ class LoadedConfig:
         sources: Dotted key of every value to "default", "file:line" or "--set".
         data_path: The data set; relative to the file that names it, or to the working folder where
             ``--set`` does. None where no data set is named.
-        weights_path: Weights to start from, relative as above; None where none are named.
+        model_paths: Key of `model` to the file or run that it names, relative as above.
     """
 
     config: Config
     path: Path
     sources: Mapping[str, str]
     data_path: Path | None
-    weights_path: Path | None
+    model_paths: Mapping[str, Path]
 
     def placed(self, data: Path | None = None) -> Config:
         """Return the config with its paths as they hold from the working folder.
@@ -75,8 +75,8 @@ class LoadedConfig:
             data: A data set in place of the one that the config names.
         """
         chosen = data or self.data_path
-        weights = str(self.weights_path) if self.weights_path else None
-        model = self.config.model.model_copy(update={"weights": weights})
+        named = {key: str(path) for key, path in self.model_paths.items()}
+        model = self.config.model.model_copy(update=named)
         paths = {"data": str(chosen) if chosen else None, "model": model}
         return self.config.model_copy(update=paths)
 
@@ -107,9 +107,9 @@ def load_config(
     config = Config.model_validate(layers.value, strict=True)
     sources = {dotted(keys): layers.source(keys) for keys in _leaves(config.model_dump())}
     data_path = layers.folder(("data",)) / config.data if config.data is not None else None
-    weights = config.model.weights
-    weights_path = layers.folder(("model", "weights")) / weights if weights is not None else None
-    return LoadedConfig(config, path, sources, data_path, weights_path)
+    named = config.model.paths.items()
+    model_paths = {key: layers.folder(("model", key)) / named_path for key, named_path in named}
+    return LoadedConfig(config, path, sources, data_path, model_paths)
 
 
 def effective_yaml(config: Config) -> str:

@@ -13,12 +13,14 @@ from pydantic import ConfigDict, Field, model_validator
 
 from fusetrain.config.base import Settings as Settings
 from fusetrain.config.data_schema import DataSettings as DataSettings
+from fusetrain.config.stage_schema import PARTS as PARTS
+from fusetrain.config.stage_schema import NonNegative as NonNegative
+from fusetrain.config.stage_schema import Part as Part
+from fusetrain.config.stage_schema import StageSettings as StageSettings
 
-PARTS = ("backbone", "backbone_ir", "fusion", "neck", "head")
-Part = Literal["backbone", "backbone_ir", "fusion", "neck", "head"]
+BASES = ("auto", "rgb", "ir")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
-NonNegative = Annotated[float, Field(ge=0.0)]
 
 
 class ModelSettings(Settings):
@@ -30,11 +32,19 @@ class ModelSettings(Settings):
     backbone: str = Field("csp", description="Feature pyramid of one stream.")
     weights: str | None = Field(None, description="Checkpoint that fills the streams at the start.")
     partial: bool = Field(False, description="Accept weights that fill under 90 % of a backbone.")
+    key_map: str | None = Field(None, description="YAML of names in `weights` to names here.")
     base: str = Field(
         "auto", description="Single modality under `adapter`: auto, rgb, ir or a run."
     )
     width: Positive = Field(1.0, description="Factor on the channels of both streams.")
     one_to_one: bool = Field(False, description="Train a second head that needs no suppression.")
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Return the keys that name a file or a run, with what they name."""
+        named = {"weights": self.weights, "key_map": self.key_map}
+        named["base"] = None if self.base in BASES else self.base
+        return {key: path for key, path in named.items() if path is not None}
 
 
 class SaveEvery(Settings):
@@ -48,28 +58,6 @@ class SaveEvery(Settings):
     def _some_interval(self) -> SaveEvery:
         if self.steps is None and self.minutes is None and self.epochs is None:
             raise ValueError("give at least one of steps, minutes, epochs")
-        return self
-
-
-class StageSettings(Settings):
-    """One stage of a staged training."""
-
-    epochs: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Length; none, for the last one: what is left of the run."
-    )
-    inputs: Literal["rgb", "ir", "both"] = Field(
-        "both", description="What the detector sees; the other image is blank."
-    )
-    freeze: list[Part] = Field([], description="Parts that keep their weights and statistics.")
-    lr_scale: dict[Part, NonNegative] = Field({}, description="Part to factor on its rate.")
-    rewarm: dict[Literal["epochs", "steps"], NonNegative] = Field(
-        {}, max_length=1, description="Length of a warmup at the start of the stage."
-    )
-
-    @model_validator(mode="after")
-    def _something_is_trained(self) -> StageSettings:
-        if set(self.freeze) == set(PARTS):
-            raise ValueError("freeze names all parts: nothing would be trained")
         return self
 
 
@@ -111,6 +99,7 @@ class TrainSettings(Settings):
     )
     cache: Literal["none", "ram", "disk"] = Field("none", description="Where decoded pairs stay.")
     stages: list[StageSettings] = Field([], description="Staged training; empty is one stage.")
+    freeze: list[Part] = Field([], description="Parts that stand still from the first step on.")
     on_bad_sample: Literal["fail", "skip", "replace"] = Field(
         "fail", description="What happens when an image cannot be read while training."
     )
@@ -120,6 +109,15 @@ class TrainSettings(Settings):
     collective_timeout: Positive = Field(
         600.0, description="Seconds that ranks wait for each other before they give up."
     )
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> TrainSettings:
+        if any(
+            {*self.freeze, *stage.freeze} == set(PARTS)
+            for stage in self.stages or [StageSettings()]
+        ):
+            raise ValueError("freeze names all parts: nothing would be trained")
+        return self
 
     @model_validator(mode="after")
     def _stages_fill_the_run(self) -> TrainSettings:

@@ -20,6 +20,7 @@ class Junction(Enum):
 
     INSIDE_BACKBONES = "inside the backbones"
     BEHIND_BACKBONES = "behind the backbones"
+    AROUND_BACKBONE = "around the backbone of one of them"
     BEHIND_NECKS = "behind the necks"
     BEHIND_HEADS = "behind the heads"
 
@@ -55,7 +56,7 @@ class FusionDetector(nn.Module):
         self.shares_backbone = shares_backbone
         self.backbone: Any = backbone
         self.backbone_ir: Any = backbone_ir
-        self.fusion = fusion
+        self.fusion: Any = fusion
         self.neck = neck
         self.head = head
 
@@ -68,6 +69,9 @@ class FusionDetector(nn.Module):
                 predictions = self.head(self.neck(self.backbone.after(joined)))
             case Junction.BEHIND_BACKBONES:
                 predictions = self.head(self.neck(self.fusion(*self.streams(rgb, ir), rgb)))
+            case Junction.AROUND_BACKBONE:
+                seen = self.streams(*self.fusion.enter(rgb, ir))
+                predictions = self.head(self.neck(self.fusion(*seen, rgb)))
             case Junction.BEHIND_NECKS:
                 predictions = self.head(self.fusion(*self.neck(*self.streams(rgb, ir)), rgb))
             case Junction.BEHIND_HEADS:

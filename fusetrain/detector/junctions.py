@@ -70,6 +70,43 @@ class PixelFusion(nn.Module):
         return torch.cat((visible, infrared), dim=1)
 
 
+class Adapters(nn.Module):
+    """Lets a second modality add to the detector of a first one, at the image and at P3, P4, P5.
+
+    Each place has a 1x1 convolution that starts at zero (as in ControlNet, arXiv 2302.05543), so
+    that at first the whole is the detector of the first modality, to the last bit.
+
+    Args:
+        channels: Channels of P3, P4 and P5.
+        builds_on_ir: IR is the first modality, RGB the second; else it is the other way round.
+    """
+
+    def __init__(self, channels: Sequence[int], *, builds_on_ir: bool) -> None:
+        super().__init__()
+        self.builds_on_ir = builds_on_ir
+        self.image = _zero_conv(3, 1) if builds_on_ir else _zero_conv(1, 3)
+        self.levels = nn.ModuleList(_zero_conv(width, width) for width in channels)
+
+    def enter(self, rgb: Tensor, ir: Tensor) -> tuple[Tensor, Tensor]:
+        """Return both images, with what the second one adds to the first."""
+        if self.builds_on_ir:
+            return rgb, ir + self.image(rgb)
+        return rgb + self.image(ir), ir
+
+    def forward(self, visible: Levels, infrared: Levels, image: Tensor) -> list[Tensor]:
+        """Return the levels of the first modality, with what the second one adds to each."""
+        own, other = (infrared, visible) if self.builds_on_ir else (visible, infrared)
+        pairs = zip(self.levels, own, other, strict=True)
+        return [level + adapt(added) for adapt, level, added in pairs]
+
+
+def _zero_conv(in_channels: int, out_channels: int) -> nn.Conv2d:
+    conv = nn.Conv2d(in_channels, out_channels, 1)
+    for parameter in conv.parameters():
+        nn.init.zeros_(parameter)
+    return conv
+
+
 class PredictionFusion(nn.Module):
     """The predictions of two detectors, anchor by anchor, weighted by how sure each one is.
 

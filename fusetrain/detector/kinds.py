@@ -18,6 +18,7 @@ from fusetrain.detector.detector import FusionDetector, Junction
 from fusetrain.detector.fusion import KINDS, OPERATORS
 from fusetrain.detector.head import DecoupledHead
 from fusetrain.detector.junctions import (
+    Adapters,
     CutPyramid,
     LevelFusion,
     MapFusion,
@@ -45,6 +46,8 @@ class DetectorSpec:
         width: Factor on the channels of the streams.
         num_classes: Number of classes.
         one_to_one: Whether a second head is there whose predictions need no suppression.
+        base: The modality that an `adapter` builds on, rgb (also where it is empty) or ir; empty
+            for other kinds.
     """
 
     kind: str
@@ -54,6 +57,7 @@ class DetectorSpec:
     width: float
     num_classes: int
     one_to_one: bool = False
+    base: str = ""
 
     @property
     def scale(self) -> Scale:
@@ -159,6 +163,25 @@ def easy(spec: DetectorSpec) -> FusionDetector:
         neck=PathAggregation(stream.channels, spec.scale),
         head=_head(spec, stream.channels),
         shares_backbone=True,
+    )
+
+
+def adapter(spec: DetectorSpec) -> FusionDetector:
+    """One modality's detector, to which the other adds through convolutions that start at zero.
+
+    Raises:
+        ConfigError: The base of the spec is no modality.
+    """
+    if spec.base not in ("", "rgb", "ir"):
+        raise ConfigError(f"an adapter builds on rgb or ir, not on {spec.base!r}")
+    backbone, backbone_ir = _stream(spec, 3), _stream(spec, 1)
+    return FusionDetector(
+        Junction.AROUND_BACKBONE,
+        backbone=backbone,
+        backbone_ir=backbone_ir,
+        fusion=Adapters(backbone.channels, builds_on_ir=spec.base == "ir"),
+        neck=PathAggregation(backbone.channels, spec.scale),
+        head=_head(spec, backbone.channels),
     )
 
 

@@ -71,7 +71,7 @@ def fill(
         source: A detector of the shape that ``tensors`` come from (it may be without memory); None
             where they are those of a network.
     """
-    tensors = {_unwrapped(name): value for name, value in tensors.items()}
+    tensors = unwrapped(tensors)
     streams = _streams_of(source, tensors) if source else _published(detector, tensors)
     own = detector.state_dict(keep_vars=True)
     filled: set[str] = set()
@@ -169,6 +169,11 @@ def convert_channels(weight: Tensor, channels: int) -> Tensor | None:
 
 def _part(name: str) -> str:
     return name.partition(".")[0]
+
+
+def unwrapped(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors by their names without what replicas and compilers put in front."""
+    return {_unwrapped(name): value for name, value in tensors.items()}
 
 
 def _unwrapped(name: str) -> str:

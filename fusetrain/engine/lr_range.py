@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from fusetrain.engine.stages import WHOLE_RUN, Stage
 from fusetrain.engine.step import StepRunner
 from fusetrain.sample import Batch
 
@@ -44,6 +45,7 @@ def range_test(
     rates: Sequence[float],
     *,
     scales: Mapping[str, float],
+    stage: Stage = WHOLE_RUN,
 ) -> RangeTest:
     """Train with each rate for one step, until the loss is four times its lowest.
 
@@ -52,9 +54,10 @@ def range_test(
         batches: The micro-batches of each step.
         rates: Rates of groups without a scale, ascending.
         scales: Part to factor on its rate.
+        stage: What is trained.
     """
     losses: list[float] = []
-    runner.model.train()
+    runner.enter(stage)
     for updates, rate in enumerate(rates):
         for group in runner.optimizer.param_groups:
             group["lr"] = rate * scales.get(group["part"], 1.0)

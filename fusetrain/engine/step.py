@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.stages import Inputs, Stage, freeze, shown, training_mode
 from fusetrain.engine.synced_norm import SyncedNorm, count_share
-from fusetrain.loss.detection import DetectionLoss
+from fusetrain.loss.detection import LossTerms
 from fusetrain.sample import Batch
 
 
@@ -44,7 +45,7 @@ class StepRunner:
     def __init__(
         self,
         detector: FusionDetector,
-        loss: DetectionLoss,
+        loss: Callable[[Any, Batch], LossTerms],
         optimizer: torch.optim.Optimizer,
         *,
         average: WeightAverage | None,

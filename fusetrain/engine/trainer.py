@@ -98,7 +98,7 @@ class Trainer:
     def evaluated_model(self) -> nn.Module:
         """Return the model that is validated and kept: the average, where there is one."""
         average = self.runner.average
-        return average.model if average is not None else self.runner.model
+        return average.model if average is not None else self.runner.detector
 
     def _train_epoch(self) -> None:
         """Run the optimizer steps that are left of this epoch."""

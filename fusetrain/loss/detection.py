@@ -12,6 +12,7 @@ may be foreground.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -138,6 +139,25 @@ class DetectionLoss:
     def _class_loss(self, class_logits: Tensor, targets: Targets) -> Tensor:
         wanted = targets.scores * (1.0 - self.label_smoothing)
         return functional.binary_cross_entropy_with_logits(class_logits, wanted, reduction="sum")
+
+
+@dataclass(frozen=True)
+class SeparateLosses:
+    """The loss of detectors that learn side by side and know nothing of each other.
+
+    Attributes:
+        loss: Of one of them.
+    """
+
+    loss: DetectionLoss
+
+    def __call__(self, predictions: Sequence[RawPredictions], batch: Batch) -> LossTerms:
+        """Return the sum to be differentiated, so that each learns as alone, and mean items."""
+        terms = [self.loss(each, batch) for each in predictions]
+        return LossTerms(
+            total=torch.stack([each.total for each in terms]).sum(),
+            items=torch.stack([each.items for each in terms]).mean(0),
+        )
 
 
 def _at_least_one(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

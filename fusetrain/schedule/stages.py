@@ -98,6 +98,8 @@ def stage_epochs(stages: Sequence[StageSettings], *, epochs: int) -> list[tuple[
 
 
 def stage_name(stage: StageSettings) -> str:
-    """Return what a stage sees, and what of the detector stands still."""
+    """Return what a stage is called: what it sees, and what of the detector stands still."""
+    if stage.name is not None:
+        return stage.name
     frozen = f", {' and '.join(stage.freeze)} frozen" if stage.freeze else ""
     return f"{INPUTS[stage.inputs]}{frozen}"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from fusetrain.catalogue import entries
 from fusetrain.cli.app import run
+from fusetrain.config.load import load_config
 from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
 from fusetrain.detector.kinds import DetectorSpec, build_detector
+from fusetrain.rules import config_checks
 
 Capture = pytest.CaptureFixture[str]
 
@@ -75,3 +79,20 @@ def test_only_the_unknown_size_is_named(capsys: Capture) -> None:
     assert run(["models", "--size", "n", "--size", "q"]) == 2
     err = " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert "--size q expected: n, s, m, l, x" in err
+
+
+@pytest.mark.parametrize(
+    ("preset", "params_m", "gflops"), [("nano-half", 1.18, 3.2), ("nano-full", 3.62, 9.5)]
+)
+def test_preset_has_the_size_of_the_detector_it_is_compared_with(
+    preset: str, params_m: float, gflops: float
+) -> None:
+    path = Path(__file__).parents[2] / "configs" / "presets" / "sizes" / f"{preset}.yaml"
+    model = load_config(path, checks=[config_checks]).config.model
+    for num_classes in (1, 6):  # LLVIP, M3FD
+        spec = DetectorSpec(
+            model.fusion, model.operator, model.backbone, model.size, model.width, num_classes
+        )
+        (entry,) = entries([spec], imgsz=640)
+        assert entry.params / 1e6 == pytest.approx(params_m, rel=0.05)
+        assert entry.flops / 1e9 == pytest.approx(gflops, rel=0.05)

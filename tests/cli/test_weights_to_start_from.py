@@ -65,7 +65,7 @@ def test_run_starts_from_the_weights_and_resumes_without_them(home: Path, capsys
 @pytest.mark.parametrize(
     ("sets", "words"),
     [
-        (("model.weights=absent.pt",), "no weights at"),
+        (("model.weights=absent.pt",), "model.weights: nothing at absent.pt"),
         (("model.weights=runs/exp", "model.width=0.5"), "fills too little"),
         (("model.weights=other.pth",), "fills too little"),
         (("model.weights=empty.pth",), "holds no tensors by name"),
@@ -106,3 +106,22 @@ def test_partial_weights_are_accepted_when_asked_for(home: Path, capsys: Capture
     sets = ("model.weights=runs/exp", "model.width=0.5", "model.partial=true")
     assert run([*PLAN, *(word for item in sets for word in ("--set", item))]) == 0
     assert "weights from" in told(capsys)
+
+
+def test_foreign_names_are_mapped_into_both_streams(home: Path, capsys: Capture) -> None:
+    detector, _ = load_detector(home / "runs" / "exp")
+    foreign = {f"trunk.{name}": value for name, value in detector.backbone.state_dict().items()}
+    torch.save(foreign, home / "foreign.pth")
+    (home / "names.yaml").write_text("trunk.*: backbone.*\n")
+    named = ("--set", "model.weights=foreign.pth", "--set", "model.key_map=names.yaml")
+    assert run([*PLAN, *named]) == 0
+    text = told(capsys)
+    assert f"key map: {len(foreign)} of {len(foreign)} tensors" in text
+    assert "backbone 100.0 %, backbone_ir 100.0 %, fusion 0.0 %" in text
+    (home / "names.yaml").write_text("trunk.*: trunk.*\n")
+    assert run([*PLAN, *named]) == 3
+    assert "which is no name here" in told(capsys)
+    assert run([*PLAN, *named[:2], "--set", "model.key_map=absent.yaml"]) == 5
+    assert "model.key_map: nothing at absent.yaml" in told(capsys)
+    assert run([*PLAN, *named, "--set", "model.weights=runs/exp"]) == 3
+    assert "needs no key map" in told(capsys)

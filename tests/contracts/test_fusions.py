@@ -1,5 +1,7 @@
 """Every fusion kind and operator: shapes, gradients, parts, and batches without a box."""
 
+import copy
+
 import pytest
 import torch
 
@@ -10,8 +12,14 @@ from fusetrain.detector.detector import FusionDetector
 from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
 from fusetrain.detector.junctions import StreamNorms
 from fusetrain.detector.kinds import DetectorSpec, build_detector
+from fusetrain.engine.machine import choose_machine
+from fusetrain.engine.optim import build_optimizer
+from fusetrain.engine.stages import WHOLE_RUN, Inputs, shown
+from fusetrain.engine.step import StepRunner
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.sample import Batch
+from fusetrain.schedule.plan import KINDS as GROUP_KINDS
+from fusetrain.schedule.plan import GroupKey
 
 SIZE = 64
 NUM_CLASSES = 3
@@ -48,8 +56,18 @@ def trained_once(detector: FusionDetector, data: Batch) -> torch.Tensor:
     return terms.total.detach()
 
 
+def stepped(detector: FusionDetector) -> FusionDetector:
+    """Return it after one step, which opens what starts at zero."""
+    optimizer = torch.optim.SGD(detector.parameters(), lr=1e-2)
+    trained_once(detector, batch(boxes=1))
+    optimizer.step()
+    optimizer.zero_grad()
+    return detector
+
+
 def settled(detector: FusionDetector) -> FusionDetector:
     """Return it in evaluation mode with the statistics of random images, so that signals show."""
+    detector = stepped(detector)
     for module in detector.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
@@ -81,7 +99,7 @@ def test_logits_stand_for_every_anchor_point(kind: str, operator: str) -> None:
 
 @every_combination
 def test_gradient_reaches_every_stream_of_the_kind(kind: str, operator: str) -> None:
-    detector = make(kind, operator)
+    detector = stepped(make(kind, operator))
     trained_once(detector, batch(boxes=1))
     streams = EXPECTED_STREAMS.get(kind, BOTH)
     assert {name for name in detector.parts() if name in BOTH} == streams
@@ -97,6 +115,66 @@ def test_batch_without_a_box_has_finite_loss_and_uses_every_parameter(kind: str)
     assert trained_once(detector, batch(boxes=0)).isfinite()
     unused = [name for name, value in detector.named_parameters() if value.grad is None]
     assert unused == []
+
+
+@every_combination
+def test_training_that_is_resumed_after_its_first_step_goes_on_to_the_last_bit(
+    kind: str, operator: str
+) -> None:
+    data = [batch(boxes=1), batch(boxes=0)]
+
+    def run(runner: StepRunner, updates: int) -> None:
+        runner.enter(WHOLE_RUN)
+        runner.step([data[updates]], updates=updates)
+
+    first = runner_of(make(kind, operator))
+    run(first, 0)
+    saved = copy.deepcopy((first.detector.state_dict(), first.optimizer.state_dict()))
+    run(first, 1)
+    again = runner_of(make(kind, operator))
+    again.detector.load_state_dict(saved[0])
+    again.optimizer.load_state_dict(saved[1])
+    run(again, 1)
+    values = again.detector.state_dict()
+    for name, value in first.detector.state_dict().items():
+        assert torch.equal(value, values[name]), name
+        assert value.isfinite().all(), name
+    assert any(not torch.equal(value, values[name]) for name, value in saved[0].items())
+
+
+def runner_of(detector: FusionDetector) -> StepRunner:
+    """Return what trains a detector as a run does."""
+    parts = detector.parts()
+    groups = [GroupKey(None, kind) for kind in GROUP_KINDS]
+    optimizer = build_optimizer(
+        "adamw", parts, groups=groups, lr=1e-3, momentum=0.9, weight_decay=5e-4
+    )
+    machine = choose_machine(
+        device="cpu",
+        amp=False,
+        memory_format="auto",
+        threads=1,
+        workers=0,
+        deterministic=None,
+    )
+    return StepRunner(
+        detector, DetectionLoss(), optimizer, average=None, machine=machine, clip_norm=10.0
+    )
+
+
+@every_kind
+@pytest.mark.parametrize("inputs", ["rgb", "ir"])
+def test_one_image_alone_is_judged_beside_a_grey_one(kind: str, inputs: Inputs) -> None:
+    """What stands in for a missing image is what a pair without it was trained with."""
+    detector = settled(make(kind))
+    rgb, ir = torch.rand(1, 3, SIZE, SIZE), torch.rand(1, 1, SIZE, SIZE)
+    other = torch.rand_like(rgb), torch.rand_like(ir)
+    with torch.no_grad():
+        found = detector(*shown(rgb, ir, inputs)).class_logits
+        given = (rgb, other[1]) if inputs == "rgb" else (other[0], ir)
+        same = detector(*shown(*given, inputs)).class_logits
+    assert found.isfinite().all()
+    assert torch.equal(found, same)
 
 
 @every_kind

@@ -306,7 +306,7 @@ def test_batch_statistics_that_are_not_finite_are_not_kept(bench: Setup) -> None
 
 def test_without_average_the_weights_themselves_are_judged_and_kept(bench: Setup) -> None:
     made = bench(train={"epochs": 1, "ema": False})
-    assert made.trainer.evaluated_model is made.session.runner.model
+    assert made.trainer.evaluated_model is made.session.runner.detector
     made.run()
     content = unpack(made.watch.saved[-1], "last")
     assert content["average"] is None

@@ -77,7 +77,7 @@ def test_the_curve_of_the_page_does_what_it_says(tmp_path: Path) -> None:
 
 
 def test_every_preset_and_every_advice_is_named() -> None:
-    presets = sorted(path.name for path in (PAGE.parents[1] / "configs" / "presets").iterdir())
+    presets = sorted(path.name for path in (PAGE.parents[1] / "configs" / "presets").glob("*.yaml"))
     assert all(f"`{name}`" in TEXT for name in presets)
     source = (PAGE.parents[1] / "fusetrain" / "schedule" / "advice.py").read_text(encoding="utf-8")
     codes = re.findall(r'Advice\(\s*"([\w-]+)"', source)

@@ -14,12 +14,13 @@ KINDS = Registry(
         "late": "fusetrain.detector.kinds:late",
         "decision": "fusetrain.detector.kinds:decision",
         "easy": "fusetrain.detector.kinds:easy",
+        "adapter": "fusetrain.detector.kinds:adapter",
     },
     group="fusetrain.fusions",
 )
 
 # Kinds in which no two feature maps are joined by an operator.
-WITHOUT_OPERATOR = ("rgb", "ir", "data", "decision")
+WITHOUT_OPERATOR = ("rgb", "ir", "data", "decision", "adapter")
 
 OPERATORS = Registry(
     "operator",
