@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +19,7 @@ from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.stages import Inputs, Stage, freeze, shown, training_mode
 from fusetrain.engine.synced_norm import SyncedNorm, count_share
-from fusetrain.loss.detection import LossTerms
+from fusetrain.loss.detection import TrainingLoss
 from fusetrain.sample import Batch
 
 
@@ -45,7 +44,7 @@ class StepRunner:
     def __init__(
         self,
         detector: FusionDetector,
-        loss: Callable[[Any, Batch], LossTerms],
+        loss: TrainingLoss,
         optimizer: torch.optim.Optimizer,
         *,
         average: WeightAverage | None,

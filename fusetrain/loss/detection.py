@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -39,6 +40,13 @@ class LossTerms:
     total: Tensor
     items: Tensor
     pairs: Tensor
+
+
+class TrainingLoss(Protocol):
+    """Compares what a model predicts in training with the boxes of a batch."""
+
+    def __call__(self, predictions: Any, batch: Batch, *, pairs: int | None = None) -> LossTerms:
+        """Return the loss, of which ``pairs`` pairs of the batch count; None: all of them."""
 
 
 @dataclass(frozen=True)
@@ -151,12 +159,15 @@ class SeparateLosses:
 
     loss: DetectionLoss
 
-    def __call__(self, predictions: Sequence[RawPredictions], batch: Batch) -> LossTerms:
+    def __call__(
+        self, predictions: Sequence[RawPredictions], batch: Batch, *, pairs: int | None = None
+    ) -> LossTerms:
         """Return the sum to be differentiated, so that each learns as alone, and mean items."""
-        terms = [self.loss(each, batch) for each in predictions]
+        terms = [self.loss(each, batch, pairs=pairs) for each in predictions]
         return LossTerms(
             total=torch.stack([each.total for each in terms]).sum(),
             items=torch.stack([each.items for each in terms]).mean(0),
+            pairs=terms[0].pairs,
         )
 
 
