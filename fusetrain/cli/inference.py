@@ -12,6 +12,7 @@ from fusetrain.cli.console import print_json, progress, stderr_console, visible
 from fusetrain.errors import Problem, UsageError
 
 if TYPE_CHECKING:
+    from fusetrain.predicting import Predicted
     from fusetrain.prediction_files import Pictures
 
 IOU = 0.7
@@ -109,9 +110,7 @@ def predict(
 
     Example: fusetrain predict runs/fuse/exp --rgb images/val --ir imagesIR/val
     """
-    _check_predict(conf, iou, pictures, allow or [])
-    if no_nms and iou != IOU:
-        raise UsageError("--iou suppresses, --no-nms does not", expected="one of them")
+    _check_predict(conf, iou, pictures, allow or [], no_nms=no_nms)
     from fusetrain.predicting import Wanted
     from fusetrain.predicting import predict as predict_images
 
@@ -128,18 +127,24 @@ def predict(
             progress=advance,
             note=notes.append,
         )
-    what = done.what if done.num_images == 1 else f"{done.what}s"
     drawn = "predictions.json" if pictures == "none" else "pictures and predictions.json"
+    _print_predicted(done, notes, written=f"{drawn}: {out}")
+
+
+def _print_predicted(done: Predicted, notes: Sequence[str], *, written: str) -> None:
+    what = done.what if done.num_images == 1 else f"{done.what}s"
     for line in (
         *(f"note: {text}" for text in notes),
         f"{done.num_images} {what}, {done.num_objects} objects",
-        f"{drawn}: {out}",
+        written,
         *([f"film: {done.film}"] if done.film is not None else ()),
     ):
         stderr_console().print(visible(line), markup=False, soft_wrap=True)
 
 
-def _check_predict(conf: float, iou: float, pictures: str, allow: Sequence[str]) -> None:
+def _check_predict(
+    conf: float, iou: float, pictures: str, allow: Sequence[str], *, no_nms: bool
+) -> None:
     """Raise if flags of `predict` make no sense.
 
     Raises:
@@ -155,5 +160,7 @@ def _check_predict(conf: float, iou: float, pictures: str, allow: Sequence[str])
     problems += [
         Problem(f"--allow {word}", hint="expected shorter") for word in allow if word != "shorter"
     ]
+    if no_nms and iou != IOU:
+        problems.append(Problem("--iou suppresses, --no-nms does not", hint="expected one of them"))
     if problems:
         raise UsageError("cannot predict so", problems=problems)
