@@ -64,14 +64,10 @@ def phase_of(config: Config, spec: DetectorSpec) -> Phase:
     )
 
 
-def first_spec(config: Config, num_classes: int) -> DetectorSpec:
-    """Return the shape of the detector that a run starts with.
-
-    Raises:
-        RunError: The base of an adapter is no run of one modality.
-    """
+def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
+    """Return the shape of the detector that a config asks for; of an adapter without its base."""
     model = config.model
-    spec = DetectorSpec(
+    return DetectorSpec(
         kind=model.fusion,
         operator=model.operator,
         backbone=model.backbone,
@@ -80,6 +76,15 @@ def first_spec(config: Config, num_classes: int) -> DetectorSpec:
         num_classes=num_classes,
         one_to_one=model.one_to_one,
     )
+
+
+def first_spec(config: Config, num_classes: int) -> DetectorSpec:
+    """Return the shape of the detector that a run starts with.
+
+    Raises:
+        RunError: The base of an adapter is no run of one modality.
+    """
+    model, spec = config.model, detector_spec(config, num_classes)
     if model.fusion != ADAPTER:
         return spec
     if model.base in BASES:

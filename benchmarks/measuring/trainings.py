@@ -19,18 +19,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from measuring.tables import Row, mean_text, table_text
-from torch.utils.flop_counter import FlopCounterMode
 
+from fusetrain.catalogue import entries
 from fusetrain.config.load import load_config
 from fusetrain.data.spec import load_spec
-from fusetrain.detector.kinds import build_detector
 from fusetrain.errors import FusetrainError
-from fusetrain.session import detector_spec
+from fusetrain.phases import detector_spec
 
 SINGLE_KINDS = ("rgb", "ir")
-STRIDE = 32
 HEADER = ("variant", "params M", "GFLOPs/pair", "mAP50", "mAP50-95", "best epoch", "seconds")
 
 
@@ -178,12 +175,8 @@ def cost_of(training: Training) -> tuple[float, float]:
     """
     config = load_config(training.config, training.sets).config
     spec = detector_spec(config, len(load_spec(training.data).class_names))
-    detector = build_detector(spec).eval()
-    side = -(-config.train.imgsz // STRIDE) * STRIDE
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        detector(torch.zeros(1, 3, side, side), torch.zeros(1, 1, side, side))
-    params = sum(parameter.numel() for parameter in detector.parameters())
-    return params / 1e6, counter.get_total_flops() / 1e9
+    (cost,) = entries([spec], imgsz=config.train.imgsz)
+    return cost.params / 1e6, cost.flops / 1e9
 
 
 def result_rows(trainings: Sequence[Training], results: Sequence[Result]) -> list[list[str]]:
