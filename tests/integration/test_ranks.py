@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -216,11 +217,15 @@ def test_divergence_exits_7_as_in_one_process(tiny_config: Path, fusetrain: Comm
 def test_tasks_of_srun_train_together_and_go_on_with_one_less(
     tiny_config: Path, tmp_path: Path, fusetrain: Command
 ) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
     def task(number: int) -> subprocess.Popen[str]:
         variables = {
             **{"SLURM_STEP_ID": "0", "SLURM_PROCID": str(number), "SLURM_NTASKS": "2"},
             **{"SLURM_LOCALID": str(number), "SLURM_TASKS_PER_NODE": "2", "SLURM_JOB_ID": "77"},
-            **{"SLURM_JOB_NODELIST": "127.0.0.1", "MASTER_PORT": "29611"},
+            **{"SLURM_JOB_NODELIST": "127.0.0.1", "MASTER_PORT": str(port)},
         }
         command = [sys.executable, "-m", "fusetrain", "train", "--config", str(tiny_config)]
         return subprocess.Popen(
