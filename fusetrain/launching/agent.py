@@ -32,7 +32,7 @@ from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 from fusetrain import launched
 from fusetrain.errors import AbortedError, LostRankError, ResourceError, StoppedError
 from fusetrain.launching.group import Group
-from fusetrain.launching.network import interface_of, own_address
+from fusetrain.launching.network import interface_of, is_own, own_address
 from fusetrain.launching.watch import Watch
 
 # Exit codes that another try would only repeat, or that ask for no other try.
@@ -40,6 +40,7 @@ FINAL_CODES = (2, 3, 4, 5, 6, 7, StoppedError.exit_code, AbortedError.exit_code)
 
 NO_ERROR_FILE = "<N/A>"
 JOIN_SECONDS = 900
+CONNECT_SECONDS = 300  # for the host of the meeting point to open it
 
 
 def launch(words: Sequence[str], group: Group, *, note: Callable[[str], None]) -> int:
@@ -61,8 +62,8 @@ def launch(words: Sequence[str], group: Group, *, note: Callable[[str], None]) -
         _environment(_variables(group)),
         watch.listening(),
     ):
-        agent = _agent(words, group, folder, watch=watch, note=note)
         try:
+            agent = _agent(words, group, folder, watch=watch, note=note)
             result = agent.run()
         except SignalException as error:
             return 128 + error.sigval
@@ -108,7 +109,7 @@ def _agent(
 ) -> _Agent:
     """Return the agent that will run the ranks of this host."""
     endpoint = group.meeting_point or "127.0.0.1:0"
-    is_host = {} if group.node_rank is None else {"is_host": str(group.node_rank == 0)}
+    is_host = is_own(endpoint) if group.node_rank is None else group.node_rank == 0
     parameters = RendezvousParameters(
         backend="c10d",
         endpoint=endpoint,
@@ -117,7 +118,8 @@ def _agent(
         max_nodes=group.max_nodes,
         local_addr=own_address(endpoint),
         timeout=JOIN_SECONDS,
-        **is_host,
+        read_timeout=CONNECT_SECONDS,
+        is_host=str(is_host),
     )
     spec = RankSpec(
         role="rank",

@@ -21,6 +21,16 @@ def own_address(endpoint: str) -> str:
     return "127.0.0.1"
 
 
+def is_own(endpoint: str) -> bool:
+    """Return whether this host is the one that ``host:port`` names."""
+    host = endpoint.rpartition(":")[0].strip("[]")
+    own = own_address(endpoint)
+    with contextlib.suppress(OSError):
+        found = {info[4][0] for info in socket.getaddrinfo(host, None)}
+        return own in found or any(str(address).startswith("127.") for address in found)
+    return False
+
+
 def interface_of(address: str) -> str:
     """Return the network interface that has an IPv4 address; empty where none is found."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -216,11 +218,15 @@ def test_divergence_exits_7_as_in_one_process(tiny_config: Path, fusetrain: Comm
 def test_tasks_of_srun_train_together_and_go_on_with_one_less(
     tiny_config: Path, tmp_path: Path, fusetrain: Command
 ) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
     def task(number: int) -> subprocess.Popen[str]:
         variables = {
             **{"SLURM_STEP_ID": "0", "SLURM_PROCID": str(number), "SLURM_NTASKS": "2"},
             **{"SLURM_LOCALID": str(number), "SLURM_TASKS_PER_NODE": "2", "SLURM_JOB_ID": "77"},
-            **{"SLURM_JOB_NODELIST": "127.0.0.1", "MASTER_PORT": "29611"},
+            **{"SLURM_JOB_NODELIST": "127.0.0.1", "MASTER_PORT": str(port)},
         }
         command = [sys.executable, "-m", "fusetrain", "train", "--config", str(tiny_config)]
         return subprocess.Popen(
@@ -257,10 +263,16 @@ def two_hosts() -> Iterator[tuple[str, str]]:
             made = subprocess.run(["ip", *step.split()], capture_output=True, check=False)
             if made.returncode:
                 pytest.skip(f"no network namespaces here: {made.stderr.decode().strip()}")
+        for name in names:  # no name server answers there, and waiting for one takes minutes
+            files = Path("/etc/netns") / name
+            files.mkdir(parents=True)
+            (files / "hosts").write_text("127.0.0.1 localhost\n10.77.0.1 one\n10.77.0.2 two\n")
+            (files / "resolv.conf").write_text("nameserver 127.0.0.1\n")
         yield names
     finally:
         for name in names:
             subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+            shutil.rmtree(Path("/etc/netns") / name, ignore_errors=True)
 
 
 def test_two_hosts_train_together(tiny_config: Path, tmp_path: Path) -> None:

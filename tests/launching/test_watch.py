@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from fusetrain.errors import AbortedError, StoppedError
-from fusetrain.launching.network import interface_of, own_address
+from fusetrain.launching.network import interface_of, is_own, own_address
 from fusetrain.launching.watch import Watch
 
 COUNTS = """
@@ -92,5 +92,9 @@ def test_second_interrupt_kills_the_ranks(rank: subprocess.Popen[str]) -> None:
 def test_own_address_is_that_of_the_way_to_the_other_host() -> None:
     assert own_address("127.0.0.1:0") == "127.0.0.1"
     assert own_address("no-such-host.invalid:1") == "127.0.0.1"
+    assert is_own("127.0.0.1:1")
+    assert is_own("localhost:1")
+    assert not is_own("203.0.113.9:1")
+    assert not is_own("no-such-host.invalid:1")
     assert interface_of("127.0.0.1") == "lo"
     assert interface_of("203.0.113.9") == ""
