@@ -23,7 +23,6 @@ from fusetrain.schedule.options import KeyProblem, curve_problems
 # one of them would train something else than was asked for.
 NOT_BUILT: Mapping[tuple[str, str], tuple[Any, ...]] = {
     ("model", "base"): ("auto",),
-    ("train", "on_bad_sample"): ("fail",),
     ("run", "trackers"): ([],),
 }
 DEFAULT_OPERATOR = ModelSettings().operator

@@ -21,7 +21,6 @@ def test_defaults_obey_all_rules() -> None:
     ("group", "key", "value"),
     [
         ("model", "base", "rgb"),
-        ("train", "on_bad_sample", "skip"),
         ("run", "trackers", ["tensorboard"]),
     ],
 )

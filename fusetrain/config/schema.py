@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from fusetrain.config.base import Settings as Settings
 from fusetrain.config.data_schema import DataSettings as DataSettings
+from fusetrain.config.tolerance import ToleranceSettings
 
 PARTS = ("backbone", "backbone_ir", "fusion", "neck", "head")
 Part = Literal["backbone", "backbone_ir", "fusion", "neck", "head"]
@@ -73,7 +74,7 @@ class StageSettings(Settings):
         return self
 
 
-class TrainSettings(Settings):
+class TrainSettings(ToleranceSettings):
     """Length, batch, machine and safety of a run."""
 
     epochs: int = Field(300, ge=1, description="Passes over the training pairs.")
