@@ -25,6 +25,7 @@ from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.optim import build_optimizer
+from fusetrain.engine.recovery import Recovery, Tolerance
 from fusetrain.engine.roles import Limits, Reporter
 from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.stages import Stage
@@ -222,6 +223,13 @@ def make_trainer(
         reporter=reporter,
         stop=stop,
         state=state,
+        recovery=Recovery(
+            session.runner,
+            keeper,
+            reporter,
+            tolerance=Tolerance(config.train.max_skipped, config.train.max_rollbacks),
+            path_of=lambda row: session.data.train.rgb_paths[row],
+        ),
         stages=stages_of(config),
     )
 

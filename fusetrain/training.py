@@ -21,6 +21,7 @@ from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.load import effective_yaml
 from fusetrain.config.schema import Config
+from fusetrain.data.quarantine import Refusal
 from fusetrain.engine import machine as machines
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
@@ -29,6 +30,7 @@ from fusetrain.engine.roles import Reporter
 from fusetrain.engine.signals import StopFlag, stop_on_signals
 from fusetrain.engine.stages import stage_of
 from fusetrain.engine.trainer import Trainer
+from fusetrain.engine.troubles import note_refusal, troubles
 from fusetrain.errors import StoppedError
 from fusetrain.failpoints import failpoint
 from fusetrain.requeue import note_job, requeue
@@ -136,6 +138,8 @@ def run_session(
             session.runner,
             context=_context(session),
             description=session.info.to_json(),
+            max_failed_saves=config.train.max_failed_saves,
+            warn=reporter.on_note,
         )
         stack.callback(keeper.close)
         stack.callback(reporter.on_end)
@@ -146,6 +150,8 @@ def run_session(
             session.machine,
             note=reporter.on_note,
             interrupted=lambda: bool(stop.signal_number),
+            left_out=[Refusal.from_json(values) for values in state.quarantine],
+            on_refusal=lambda refusal: note_refusal(refusal, state, keeper, reporter),
         )
         artifacts.write_start(run, source, session.data, warn=reporter.on_note)
         failpoint("training:begun")
@@ -160,7 +166,14 @@ def run_session(
             shown = shlex.quote(str(run.path))
             raise StoppedError(error.what, remedy=f"`fusetrain resume {shown}`") from None
         if distributed.is_main():
-            run.event("end", epochs=state.epoch, best_epoch=state.best_epoch)
+            run.event(
+                "end",
+                epochs=state.epoch,
+                best_epoch=state.best_epoch,
+                skipped=state.skipped,
+                rollbacks=state.rollbacks,
+                left_out=state.quarantine,
+            )
     return run
 
 
@@ -197,6 +210,8 @@ def _train_and_finish(
         failpoint("figures:done")
         distributed.wait_for_main()
         reporter.on_finish(session, state, validation)
+        for line in troubles(state):
+            reporter.on_note(line)
     if trainer.stop_requested():
         raise StoppedError(f"{trainer.stop.name()} came: training and figures are done")
 
