@@ -158,7 +158,7 @@ class RunKeeper:
         """Wait, then end the writing thread; what goes wrong now is told, not raised."""
         try:
             self._writer.close()
-        except (ResourceError, OSError) as error:
+        except (ResourceError, OSError, MemoryError) as error:
             self._warn(f"the last state was not saved: {error}")
 
     def _settled(self) -> bool:
@@ -168,8 +168,8 @@ class RunKeeper:
         except ResourceError as error:
             self._faults.failed(error)
             return False
-        except OSError as error:
-            self._faults.failed(ResourceError(f"{self.run.weights} cannot be written: {error}"))
+        except (OSError, MemoryError) as error:
+            self._faults.failed(ResourceError(f"{self.run.weights} cannot be written: {error!r}"))
             return False
         self._faults.passed()
         if self._csv_fault and not self._is_csv_fault_told:

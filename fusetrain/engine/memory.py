@@ -5,6 +5,8 @@ PyTorch has an exception of its own for GPUs alone; elsewhere only the text of t
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -31,9 +33,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def free_cached(device: torch.device) -> None:
-    """Give back what PyTorch keeps for later allocations on a GPU."""
+    """Give back to the system what PyTorch, or the C library, keeps for later allocations.
+
+    On a CPU freed blocks are kept on purpose (`machine.keep_freed_memory`); the code that oneDNN
+    compiles for a smaller batch needs room beside them.
+    """
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    elif sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def halved(pairs: int, error: BaseException) -> int:

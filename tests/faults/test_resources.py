@@ -113,7 +113,8 @@ def test_log_and_table_that_cannot_be_written_are_one_warning_each(training: Tra
 OUT_OF_MEMORY = """
 import re, resource, sys
 from pathlib import Path
-import pytest
+import torch
+from fusetrain.sample import Batch
 from trainings import Training
 
 def virtual_bytes():
@@ -122,20 +123,29 @@ def virtual_bytes():
 home, room = Path(sys.argv[1]), int(sys.argv[2]) * 2**20
 training = Training(home, home / "set" / "data.yaml")
 def harm(slot):
+    if slot == 0 and sys.argv[3:]:
+        # As after some steps of three pairs: room for those, and little more.
+        pixels = torch.zeros(3, 640, 640, 4, dtype=torch.uint8)
+        boxes, flags = torch.zeros(3, 0, 4), torch.zeros(3, 0)
+        rest = (torch.zeros(3), torch.zeros(3, 4), torch.zeros(3, 2))
+        three = Batch(pixels, boxes, flags.long(), flags.bool(), *rest)
+        training.session.detector.train()
+        training.session.runner.step([three], updates=0)
     if slot == 0:
         resource.setrlimit(resource.RLIMIT_AS, (virtual_bytes() + room, -1))
-train = {"batch": 5, "imgsz": 320, "epochs": 2}
+    if slot == 1:
+        resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
+train = {"batch": 5, "imgsz": 640, "epochs": 2}
 done = training(harm, train=train, augment={"mosaic": 0.0})
-resource.setrlimit(resource.RLIMIT_AS, (-1, -1))
 print(done.state["micro_batch"], done.state["slot"], *done.notes)
 print([event["micro_batch"] for event in done.events("memory")])
 """
 
 
-def in_a_child(home: Path, room_mib: int) -> subprocess.CompletedProcess[str]:
+def in_a_child(home: Path, room_mib: int, *, warm: bool = True) -> subprocess.CompletedProcess[str]:
     root = Path(__file__).parents[2]
     return subprocess.run(
-        [sys.executable, "-c", OUT_OF_MEMORY, str(home), str(room_mib)],
+        [sys.executable, "-c", OUT_OF_MEMORY, str(home), str(room_mib), *(["warm"] * warm)],
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{root}:{Path(__file__).parent}"},
         cwd=root,
         capture_output=True,
@@ -150,11 +160,11 @@ def in_a_child(home: Path, room_mib: int) -> subprocess.CompletedProcess[str]:
 def test_memory_that_runs_out_halves_what_is_computed_at_once(
     training: Training, tmp_path: Path
 ) -> None:
-    done = in_a_child(tmp_path, 90)
+    done = in_a_child(tmp_path, 30)
     assert done.returncode == 0, done.stderr
     first, events = done.stdout.splitlines()
     micro_batch, slot, note = first.split(maxsplit=2)
-    assert int(micro_batch) in (1, 2, 3)
+    assert micro_batch in "123"
     assert slot == "2"
     assert "memory ran out at step 1" in note
     assert events.endswith(f"{micro_batch}]")
@@ -166,7 +176,7 @@ def test_memory_that_runs_out_halves_what_is_computed_at_once(
 def test_memory_that_does_not_suffice_for_one_pair_ends_the_run(
     training: Training, tmp_path: Path
 ) -> None:
-    done = in_a_child(tmp_path, 8)
+    done = in_a_child(tmp_path, 8, warm=False)
     assert done.returncode == 1
     assert "ResourceError" in done.stderr
     assert "memory" in done.stderr
