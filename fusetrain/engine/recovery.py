@@ -131,7 +131,7 @@ class Recovery:
             told = f", after {state.rollbacks} rollbacks" if state.rollbacks else ""
             raise DivergedError(f"{error.what}{told}", remedy=calmer) from error
         self.keeper.wait()
-        distributed.barrier()
+        distributed.gather_objects(None)  # until the main rank has written
         kept = {name: getattr(state, name) for name in KEPT}
         content = self.keeper.last_good(state.good_slot)
         vars(state).update(vars(restore(content, self.runner.detector, self.runner)) | kept)
