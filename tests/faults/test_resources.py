@@ -90,6 +90,7 @@ def test_disk_that_is_full_at_the_start_ends_the_run_before_its_first_step(
 def test_run_folder_that_vanishes_ends_the_run_with_one_warning(training: Training) -> None:
     def harm(slot: int) -> None:
         if slot == 3:
+            training.keeper.wait()
             shutil.rmtree(training.last.run.path)
 
     with pytest.raises(ResourceError, match="is gone while the run goes on") as caught:
