@@ -93,9 +93,9 @@ def next_phase(
     if found is None or trainer.stop_requested():
         raise StoppedError(f"{stop.name()} came: the base is trained, the adapters are not")
     following, state.best_score = found
-    state.updates, state.epochs_without_gain = 0, 0
+    state.updates, state.epochs_without_gain, state.good_slot = 0, 0, state.slot
     with closing(keeper_of(following)) as keeper:
-        keeper.save(state, new_best=True)
+        keeper.save(state, new_best=True, good=True)
         keeper.wait()
         keeper.log(
             "base",

@@ -8,6 +8,7 @@ changes what the training will see.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from fusetrain.config.stages import run_epochs
 from fusetrain.data.dataset import SampleKey
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.loader import EpochBatches, collate, val_batches
+from fusetrain.data.quarantine import LeftOutError
 from fusetrain.engine.infer import Validation
 from fusetrain.results.album import Album
 from fusetrain.results.confusion import confusion_matrix
@@ -164,8 +166,11 @@ def first_train_batches(source: BatchSource) -> Iterator[Batch]:
     compose = run_epochs(config) > build.close_mosaic(config)
     order = EpochBatches(len(dataset), build.batch_size(config), dataset.seed, epoch=0)
     for rows in islice(order, NUM_BATCHES):
-        keys = [SampleKey(0, row, compose) for row in rows[:TRAIN_PAIRS].tolist()]
-        yield collate([dataset[key] for key in keys])
+        samples = []
+        for row in rows[:TRAIN_PAIRS].tolist():
+            with suppress(LeftOutError):
+                samples.append(dataset[SampleKey(0, row, compose)])
+        yield collate(samples)
 
 
 def _labels_of(index: DatasetIndex) -> LabelArrays:

@@ -6,7 +6,7 @@ caches that the run owns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 
 from torch import nn
@@ -16,14 +16,18 @@ from fusetrain.build import TrainingData
 from fusetrain.config.schema import AugmentSettings, Config
 from fusetrain.config.stages import run_epochs
 from fusetrain.data.cache import cache_for
-from fusetrain.data.dataset import Augmentation, TrainDataset, ValDataset, stored_long_side
+from fusetrain.data.dataset import Augmentation, TrainDataset, ValDataset
 from fusetrain.data.disk_build import default_folder, open_or_build
+from fusetrain.data.index import DatasetIndex
 from fusetrain.data.loader import train_batches, val_batches
 from fusetrain.data.photometric import PhotometricRanges
 from fusetrain.data.placement import GeometryRanges
-from fusetrain.data.reader import PairReader
+from fusetrain.data.quarantine import Quarantine, Refusal
+from fusetrain.data.reader import PairReader, stored_long_side
+from fusetrain.data.workers import Patience
 from fusetrain.engine.infer import Validation, validate
 from fusetrain.engine.machine import Machine
+from fusetrain.engine.memory import free_cached, is_out_of_memory, no_memory
 from fusetrain.engine.roles import Validate
 from fusetrain.engine.stages import Inputs
 from fusetrain.loss.detection import DetectionLoss
@@ -41,6 +45,8 @@ class BatchSource:
         machine: Workers, and whether batches go to a GPU.
         note: Is told in a sentence what the disk cache takes.
         interrupted: Asked while a disk cache is built; once true, the run goes without it.
+        left_out: Pairs that an earlier part of the run left out.
+        on_refusal: Is told each pair of this rank that is left out from now on.
 
     Raises:
         DataError: The disk cache would lie inside the data set, or the images change meanwhile.
@@ -55,13 +61,21 @@ class BatchSource:
         *,
         note: Callable[[str], None] = lambda text: None,
         interrupted: Callable[[], bool] = lambda: False,
+        left_out: Iterable[Refusal] = (),
+        on_refusal: Callable[[Refusal], None] = lambda refusal: None,
     ) -> None:
         self.config = config
         self.machine = machine
+        self._patience = Patience(config.train.worker_timeout, config.train.max_worker_restarts)
+        self._val_batch = VAL_BATCH_FACTOR * build.batch_size(config)
         imgsz = config.train.imgsz
         augmentation = augmentation_of(config.augment)
         stored = stored_long_side(imgsz, augmentation.geometry.scale)
         ram = config.train.cache == "ram"
+        train_out, val_out = (
+            _quarantine(config, index, left_out=left_out, on_refusal=on_refusal)
+            for index in (data.train, data.val)
+        )
         self.train_data = TrainDataset(
             data.train,
             imgsz=imgsz,
@@ -69,20 +83,29 @@ class BatchSource:
             window=data.window,
             seed=config.train.seed,
             cache=cache_for(len(data.train), stored) if ram else None,
+            quarantine=train_out,
         )
         self.val_data = ValDataset(
             data.val,
             imgsz=imgsz,
             window=data.window,
             cache=cache_for(len(data.val), imgsz) if ram else None,
+            quarantine=val_out,
         )
-        if config.train.cache == "disk":
-            for dataset in (self.train_data, self.val_data):
+        for dataset in (self.train_data, self.val_data):
+            dataset.reader = replace(dataset.reader, retries=config.train.io_retries)
+            if config.train.cache == "disk":
                 dataset.reader = self._on_disk(dataset.reader, note, interrupted)
 
-    def train(self, epoch: int, first_batch: int) -> Iterator[Batch]:
-        """Yield the training batches of this rank in an epoch, from ``first_batch`` on."""
+    def train(self, epoch: int, first_batch: int) -> Generator[Batch, None, None]:
+        """Yield the training batches of this rank in an epoch, from ``first_batch`` on.
+
+        Ranks agree first on the pairs that are left out; all of them have to call at once.
+        """
         config = self.config
+        out = self.train_data.quarantine
+        for found in distributed.gather_objects(list(out.refusals.values())):
+            out.learn(found)
         return train_batches(
             self.train_data,
             batch=build.batch_size(config),
@@ -93,32 +116,44 @@ class BatchSource:
             world_size=distributed.world_size(),
             close_mosaic=epoch >= run_epochs(config) - build.close_mosaic(config),
             pin_memory=self.machine.device.type == "cuda",
+            patience=self._patience,
         )
 
     def val(self) -> Iterator[Batch]:
         """Yield this rank's share of the validation batches."""
         return val_batches(
             self.val_data,
-            batch=VAL_BATCH_FACTOR * build.batch_size(self.config),
+            batch=self._val_batch,
             workers=self.machine.workers,
             rank=distributed.rank(),
             world_size=distributed.world_size(),
             pin_memory=self.machine.device.type == "cuda",
+            patience=self._patience,
         )
 
     def validator(self, loss: DetectionLoss) -> Validate:
         """Return a function that validates a model on all of the validation pairs."""
 
         def run(model: nn.Module, inputs: Inputs, interrupted: Callable[[], bool]) -> Validation:
-            return validate(
-                model,
-                self.val(),
-                self.machine,
-                loss=loss,
-                num_classes=len(self.val_data.index.class_names),
-                inputs=inputs,
-                interrupted=interrupted,
-            )
+            while True:
+                try:
+                    return validate(
+                        model,
+                        self.val(),
+                        self.machine,
+                        loss=loss,
+                        num_classes=len(self.val_data.index.class_names),
+                        inputs=inputs,
+                        interrupted=interrupted,
+                    )
+                except (MemoryError, RuntimeError) as error:
+                    if not is_out_of_memory(error):
+                        raise
+                    if self._val_batch == 1:
+                        raise no_memory(error) from error
+                # Results do not depend on it, so that nobody has to be told.
+                self._val_batch = (self._val_batch + 1) // 2
+                free_cached(self.machine.device)
 
         return run
 
@@ -140,6 +175,24 @@ class BatchSource:
             interrupted=interrupted,
         )
         return reader if built is None else replace(reader, cache=built.cache)
+
+
+def _quarantine(
+    config: Config,
+    index: DatasetIndex,
+    *,
+    left_out: Iterable[Refusal],
+    on_refusal: Callable[[Refusal], None],
+) -> Quarantine:
+    """Return the pairs of a split that are left out, with what a config says of new ones."""
+    made = Quarantine(
+        index,
+        policy=config.train.on_bad_sample,
+        most=config.train.max_bad_samples,
+        on_refusal=on_refusal,
+    )
+    made.restore(left_out)
+    return made
 
 
 def augmentation_of(settings: AugmentSettings) -> Augmentation:

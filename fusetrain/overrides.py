@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 from fusetrain.config.schema import Config
+from fusetrain.config.tolerance import ToleranceSettings
 from fusetrain.errors import ConfigError, Problem
 
 
@@ -42,6 +43,10 @@ TABLE: Mapping[str, tuple[Change, str]] = {
     "train.collective_timeout": (Change.FREE, "only says how long ranks wait for each other"),
     "train.max_restarts": (Change.FREE, "only says who starts the run again"),
     "train.on_bad_sample": (Change.FREE, "only counts where an image cannot be read"),
+    **{
+        f"train.{name}": (Change.FREE, "only counts where something goes wrong")
+        for name in ToleranceSettings.model_fields
+    },
     "train.batch": (Change.CONFIRM, "other batches; an epoch that has begun starts anew"),
     "train.accumulate": (Change.CONFIRM, "other steps; an epoch that has begun starts anew"),
     "train.amp": (Change.CONFIRM, "other rounding from here on"),

@@ -23,7 +23,6 @@ from fusetrain.schedule.options import KeyProblem, curve_problems
 # What this version does not carry out, with the values that need nothing carried out. To pass over
 # one of them would train something else than was asked for.
 NOT_BUILT: Mapping[tuple[str, str], tuple[Any, ...]] = {
-    ("train", "on_bad_sample"): ("fail",),
     ("run", "trackers"): ([],),
 }
 SINGLE = ("rgb", "ir")

@@ -7,7 +7,7 @@ A canvas pixel (x, y) belongs to the original pixel ((x - tx) / sx, (y - ty) / s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -70,6 +70,10 @@ class Batch:
 
     def __len__(self) -> int:
         return self.pixels.shape[0]
+
+    def part(self, start: int, stop: int) -> Batch:
+        """Return the pairs from ``start`` up to ``stop``, as views."""
+        return Batch(*(getattr(self, part.name)[start:stop] for part in fields(self)))
 
     def blank(self) -> Batch:
         """Return one black pair without boxes, for a rank that a short batch leaves without any."""

@@ -27,6 +27,7 @@ from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.optim import build_optimizer
+from fusetrain.engine.recovery import Recovery, Tolerance
 from fusetrain.engine.roles import Limits, Reporter, Validate
 from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.stages import freeze
@@ -214,8 +215,19 @@ def make_trainer(
         reporter=reporter,
         stop=stop,
         state=state,
+        recovery=Recovery(
+            session.runner,
+            keeper,
+            reporter,
+            tolerance=_tolerance(session.config),
+            path_of=lambda row: session.data.train.rgb_paths[row],
+        ),
         stages=session.phase.stages,
     )
+
+
+def _tolerance(config: Config) -> Tolerance:
+    return Tolerance(config.train.max_skipped, config.train.max_rollbacks)
 
 
 def validator_of(session: Session, source: BatchSource) -> Validate:

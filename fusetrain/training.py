@@ -7,42 +7,34 @@ command line.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import torch
-
-import fusetrain
 from fusetrain import artifacts, build, distributed
 from fusetrain.adapting import train_phases
 from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
-from fusetrain.config.load import effective_yaml
 from fusetrain.config.schema import Config
-from fusetrain.config.stages import run_epochs
-from fusetrain.engine import machine as machines
+from fusetrain.data.quarantine import Refusal
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
-from fusetrain.engine.keeper import RunKeeper
 from fusetrain.engine.roles import Reporter
 from fusetrain.engine.signals import StopFlag, stop_on_signals
 from fusetrain.engine.stages import stage_of
 from fusetrain.engine.trainer import Trainer
+from fusetrain.engine.troubles import note_refusal, troubles
 from fusetrain.errors import StoppedError
 from fusetrain.failpoints import failpoint
 from fusetrain.requeue import note_job, requeue
 from fusetrain.results.run_dir import RunDir
-from fusetrain.schedule.plan import GroupKey
+from fusetrain.run_records import config_text, keeper_of, log, start_event
 from fusetrain.session import (
     Session,
     assemble,
     best_model,
     choose_machine,
-    fingerprint,
     loss_of,
 )
 
@@ -138,8 +130,8 @@ def run_session(
     config = session.config
     with ExitStack() as stack:
         if distributed.is_main():
-            run.write_config(_config_text(config, session.plan.groups))
-            run.event("start", **_start_event(session, state))
+            run.write_config(config_text(config, session.plan.groups))
+            run.event("start", **start_event(session, state))
         stack.callback(reporter.on_end)
         reporter.on_start(session, run, state)
         source = BatchSource(
@@ -148,6 +140,8 @@ def run_session(
             session.machine,
             note=reporter.on_note,
             interrupted=lambda: bool(stop.signal_number),
+            left_out=[Refusal.from_json(values) for values in state.quarantine],
+            on_refusal=lambda refusal: note_refusal(refusal, state, partial(log, run), reporter),
         )
         artifacts.write_start(run, source, session.data, warn=reporter.on_note)
         failpoint("training:begun")
@@ -161,7 +155,14 @@ def run_session(
             shown = shlex.quote(str(run.path))
             raise StoppedError(error.what, remedy=f"`fusetrain resume {shown}`") from None
         if distributed.is_main():
-            run.event("end", epochs=state.epoch, best_epoch=state.best_epoch)
+            run.event(
+                "end",
+                epochs=state.epoch,
+                best_epoch=state.best_epoch,
+                skipped=state.skipped,
+                rollbacks=state.rollbacks,
+                left_out=state.quarantine,
+            )
     return run
 
 
@@ -194,7 +195,7 @@ def _train_and_finish(
         state,
         reporter=reporter,
         stop=stop,
-        keeper_of=partial(_keeper, run=run),
+        keeper_of=partial(keeper_of, run=run, warn=reporter.on_note),
     )
     if distributed.gather_objects(not _is_drawn(run, state))[0]:
         failpoint("figures:begun")
@@ -212,6 +213,8 @@ def _train_and_finish(
         failpoint("figures:done")
         distributed.wait_for_main()
         reporter.on_finish(session, state, validation)
+        for line in troubles(state):
+            reporter.on_note(line)
     if trainer.stop_requested():
         raise StoppedError(f"{trainer.stop.name()} came: training and figures are done")
 
@@ -220,16 +223,6 @@ def _is_drawn(run: RunDir, state: TrainState) -> bool:
     """Return whether the figures are there, and of the last step: a crash may have come before."""
     drawn = run.events("figures")
     return bool(drawn) and drawn[-1].get("slot") == state.slot and artifacts.has_end_pictures(run)
-
-
-def _keeper(session: Session, run: RunDir) -> RunKeeper:
-    return RunKeeper(
-        run,
-        session.detector,
-        session.runner,
-        context=_context(session),
-        description=session.info.to_json(),
-    )
 
 
 def _last_validation(
@@ -248,44 +241,3 @@ def _last_validation(
     if validation is None or trainer.stop_requested():
         raise StoppedError(f"{trainer.stop.name()} came: training is done, the figures are not")
     return validation
-
-
-def _context(session: Session) -> dict[str, Any]:
-    """Return what a resumed run is held against."""
-    return {
-        "fusetrain": fusetrain.__version__,
-        **machines.surroundings(session.machine),
-        "world_size": distributed.world_size(),
-        "data": fingerprint(session.data),
-        "steps_per_epoch": session.plan.steps_per_epoch,
-        "config": session.config.model_dump(mode="json"),
-        "weights": session.info.to_json(),
-    }
-
-
-def _start_event(session: Session, state: TrainState) -> dict[str, Any]:
-    pairs = len(session.data.train)
-    return {
-        "fusetrain": fusetrain.__version__,
-        "torch": str(torch.__version__),
-        "machine": machines.describe(session.machine),
-        "detector": asdict(session.info.detector),
-        "pairs": {"train": pairs, "val": len(session.data.val)},
-        "batches_per_epoch": build.batches_per_epoch(session.config, pairs),
-        "slot": state.slot,
-        "epochs": run_epochs(session.config),
-    }
-
-
-def _config_text(config: Config, groups: Sequence[GroupKey]) -> str:
-    """Return config.yaml: what each LR column means, then all settings."""
-    kinds = {
-        "decay": "weights with decay",
-        "norm": "normalisation weights",
-        "bias": "biases",
-    }
-    lines = [
-        f"# lr/pg{number}: {kinds[group.kind]}{f' of {group.part}' if group.part else ''}"
-        for number, group in enumerate(groups)
-    ]
-    return "\n".join(lines) + "\n" + effective_yaml(config)

@@ -25,6 +25,7 @@ LAYERS = (
         "baselines",
         "session",
         "adapting",
+        "run_records",
         "training",
         "inference",
         "judging",

@@ -20,7 +20,6 @@ def test_defaults_obey_all_rules() -> None:
 @pytest.mark.parametrize(
     ("group", "key", "value"),
     [
-        ("train", "on_bad_sample", "skip"),
         ("run", "trackers", ["tensorboard"]),
     ],
 )

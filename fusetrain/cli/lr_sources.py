@@ -181,12 +181,12 @@ def _decisions(events: Sequence[Mapping[str, Any]]) -> tuple[Decision, ...]:
     """Return what the schedule decided.
 
     A run that was killed may have decided about steps after the one it was resumed at; these
-    decisions were lost with it, and made anew.
+    decisions were lost with it, and made anew. So it is where a run was rolled back.
     """
     kept: list[Decision] = []
     for event in events:
         slot = event.get("slot")
-        if event.get("event") == "start" and isinstance(slot, int):
+        if event.get("event") in ("start", "rollback") and isinstance(slot, int):
             kept = [decision for decision in kept if decision.step <= slot]
         elif event.get("event") == EVENT and (decision := Decision.from_json(event)):
             kept.append(decision)

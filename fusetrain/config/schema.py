@@ -17,6 +17,7 @@ from fusetrain.config.stage_schema import PARTS as PARTS
 from fusetrain.config.stage_schema import NonNegative as NonNegative
 from fusetrain.config.stage_schema import Part as Part
 from fusetrain.config.stage_schema import StageSettings as StageSettings
+from fusetrain.config.tolerance import ToleranceSettings
 
 BASES = ("auto", "rgb", "ir")
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -61,7 +62,7 @@ class SaveEvery(Settings):
         return self
 
 
-class TrainSettings(Settings):
+class TrainSettings(ToleranceSettings):
     """Length, batch, machine and safety of a run."""
 
     epochs: int = Field(300, ge=1, description="Passes over the training pairs.")

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fusetrain.data.cache import PairStore
-from fusetrain.data.image import RAW_WINDOW, ThermalWindow, read_header
+from fusetrain.data.cache import Entry, PairStore
+from fusetrain.data.image import RAW_WINDOW, ThermalWindow
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.letterboxed import letterboxed
 from fusetrain.data.photometric import (
@@ -31,11 +31,10 @@ from fusetrain.data.placement import (
     draw_mosaic,
     draw_single,
 )
-from fusetrain.data.reader import PairReader
+from fusetrain.data.quarantine import LeftOutError, Quarantine
+from fusetrain.data.reader import train_reader, val_reader
 from fusetrain.data.transforms import (
     PADDING,
-    Filling,
-    Within,
     boxes_in_pixels,
     cut,
     letterbox_size,
@@ -47,6 +46,8 @@ from fusetrain.data.transforms import (
 from fusetrain.sample import PairedSample
 
 SAMPLE_STREAM = 1
+STAND_IN_STREAM = 2
+MAX_STAND_INS = 16
 MIXUP_ALPHA = 32.0
 CANVAS_SAMPLE = 500
 CANVAS_QUANTILE = 0.9
@@ -100,6 +101,7 @@ class TrainDataset:
         window: Map from infrared counts to levels.
         seed: Seed of the run, the same on all ranks.
         cache: Where decoded pairs stay.
+        quarantine: Pairs that are left out, and what happens then; None fails.
     """
 
     def __init__(
@@ -111,10 +113,12 @@ class TrainDataset:
         window: ThermalWindow = RAW_WINDOW,
         seed: int = 0,
         cache: PairStore | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self.index = index
+        self.quarantine = quarantine or Quarantine(index)
         self.canvas = up_to_stride(imgsz)
-        self.single_canvas_hw = _common_canvas(index, imgsz)
+        self.single_canvas_hw = _common_canvas(index, imgsz, self.quarantine)
         self.augmentation = augmentation
         self.seed = seed
         self.reader = train_reader(
@@ -125,14 +129,21 @@ class TrainDataset:
         return len(self.index)
 
     def __getitem__(self, key: SampleKey) -> PairedSample:
+        """Return a sample.
+
+        Raises:
+            ImageError: An image cannot be read, and that is not put up with.
+            LeftOutError: The pair is left out, or none was found to stand in for it.
+        """
         rng = np.random.default_rng(
             np.random.SeedSequence(self.seed, spawn_key=(SAMPLE_STREAM, key.epoch, key.sample_id))
         )
         augmentation = self.augmentation
-        pixels, boxes, classes, original_hw = self._composed(rng, key.sample_id, key.compose)
+        skips = self.quarantine.policy == "skip"
+        row, original_hw, pixels, boxes, classes = self._composed(rng, key, may_skip=skips)
         if key.compose and rng.random() < augmentation.mixup:
-            other = int(rng.integers(len(self)))
-            other_pixels, other_boxes, other_classes, _ = self._composed(rng, other, key.compose)
+            other = key._replace(sample_id=int(rng.integers(len(self))))
+            *_, other_pixels, other_boxes, other_classes = self._composed(rng, other)
             pixels = blend(pixels, other_pixels, float(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA)))
             boxes = np.concatenate((boxes, other_boxes))
             classes = np.concatenate((classes, other_classes))
@@ -141,21 +152,25 @@ class TrainDataset:
             pixels=pixels,
             boxes_xyxy_px=boxes.astype(np.float32),
             classes=classes,
-            sample_id=key.sample_id,
+            sample_id=row,
             canvas_from_original=np.array([1.0, 1.0, 0.0, 0.0]),
             original_size_hw=original_hw,
         )
 
     def _composed(
-        self, rng: np.random.Generator, row: int, compose: bool
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.int64], Size]:
-        """Return one pair, or a mosaic that begins with it, on a canvas with its boxes."""
-        is_mosaic = compose and rng.random() < self.augmentation.mosaic
-        may_be_mosaic = compose and self.augmentation.mosaic > 0
+        self, rng: np.random.Generator, key: SampleKey, *, may_skip: bool = False
+    ) -> tuple[int, Size, NDArray[np.uint8], NDArray[np.float64], NDArray[np.int64]]:
+        """Return one pair, or a mosaic that begins with it, on a canvas with its boxes.
+
+        Before them stand the row of the pair and the original size of its RGB image.
+        """
+        is_mosaic = key.compose and rng.random() < self.augmentation.mosaic
+        may_be_mosaic = key.compose and self.augmentation.mosaic > 0
         canvas_hw = (self.canvas, self.canvas) if may_be_mosaic else self.single_canvas_hw
-        rows = [row, *rng.integers(len(self), size=3).tolist()] if is_mosaic else [row]
-        entries = [self.reader.read(number) for number in rows]
-        sizes = [pixels.shape[:2] for pixels, _ in entries]
+        others = rng.integers(len(self), size=3).tolist() if is_mosaic else []
+        pairs = [self._pair(key.epoch, key.sample_id, may_skip=may_skip)]
+        pairs += [self._pair(key.epoch, other) for other in others]
+        sizes = [pixels.shape[:2] for _, (pixels, _) in pairs]
         geometry = self.augmentation.geometry
         if is_mosaic:
             placements = draw_mosaic(rng, sizes, canvas=self.canvas, ranges=geometry)
@@ -163,12 +178,31 @@ class TrainDataset:
             placements = (draw_single(rng, sizes[0], canvas_hw=canvas_hw, ranges=geometry),)
         canvas = np.full((*canvas_hw, 4), PADDING, np.uint8)
         boxes, classes = [], []
-        for number, (pixels, _), placement in zip(rows, entries, placements, strict=True):
+        for (number, (pixels, _)), placement in zip(pairs, placements, strict=True):
             self._draw_tile(rng, canvas, pixels, placement)
-            moved, kept = self._boxes(number, pixels.shape[:2], placement)
+            whole = boxes_in_pixels(self.index.boxes_cxcywh_unit(number), pixels.shape[:2])
+            moved, kept = move_boxes(whole, placement)
             boxes.append(moved[kept])
             classes.append(self.index.classes(number)[kept])
-        return canvas, np.concatenate(boxes), np.concatenate(classes), entries[0][1]
+        first, (_, original_hw) = pairs[0]
+        return first, original_hw, canvas, np.concatenate(boxes), np.concatenate(classes)
+
+    def _pair(self, epoch: int, row: int, *, may_skip: bool = False) -> tuple[int, Entry]:
+        """Return a pair and its row; of one that is left out, the pair that stands in for it.
+
+        Which one that is follows from seed, epoch and row, so that nothing else is drawn anew.
+        """
+        entry = self.quarantine.read(self.reader, row)
+        if entry is None and not may_skip:
+            sequence = np.random.SeedSequence(self.seed, spawn_key=(STAND_IN_STREAM, epoch, row))
+            rng = np.random.default_rng(sequence)
+            for row in rng.integers(len(self), size=MAX_STAND_INS).tolist():
+                entry = self.quarantine.read(self.reader, row)
+                if entry is not None:
+                    break
+        if entry is None:
+            raise LeftOutError
+        return row, entry
 
     def _draw_tile(
         self,
@@ -181,14 +215,8 @@ class TrainDataset:
         tile = apply_look(rng, cut(pixels, placement), look)
         paste(canvas, tile, placement, pixels.shape[:2])
 
-    def _boxes(
-        self, row: int, size_hw: Size, placement: Placement
-    ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        boxes_xyxy_px = boxes_in_pixels(self.index.boxes_cxcywh_unit(row), size_hw)
-        return move_boxes(boxes_xyxy_px, placement)
 
-
-def _common_canvas(index: DatasetIndex, imgsz: int) -> Size:
+def _common_canvas(index: DatasetIndex, imgsz: int, quarantine: Quarantine) -> Size:
     """Return the smallest canvas that holds nine in ten pairs, letterboxed to ``imgsz``.
 
     Single pairs are trained on it, so that the network sees as little padding as in validation;
@@ -196,40 +224,9 @@ def _common_canvas(index: DatasetIndex, imgsz: int) -> Size:
     are looked at.
     """
     rows = range(0, len(index), -(-len(index) // CANVAS_SAMPLE) or 1)
-    sizes = [
-        size_filling(read_header(index.rgb_path(row), storage=index.storage).size_hw, imgsz)
-        for row in rows
-    ]
+    sizes = [size_filling(size_hw, imgsz) for size_hw in map(quarantine.size_hw, rows) if size_hw]
     height, width = np.quantile(sizes, CANVAS_QUANTILE, axis=0, method="higher").tolist()
     return up_to_stride(height), up_to_stride(width)
-
-
-def stored_long_side(imgsz: int, scale: float) -> int:
-    """Return the long side in px with which training pairs are kept (and cached) at most."""
-    return round(up_to_stride(imgsz) * (1.0 + scale))
-
-
-def train_reader(
-    index: DatasetIndex,
-    *,
-    imgsz: int,
-    scale: float,
-    window: ThermalWindow = RAW_WINDOW,
-    cache: PairStore | None = None,
-) -> PairReader:
-    """Return what reads the pairs of a `TrainDataset`; ``scale`` is the zoom of its geometry."""
-    return PairReader(index, Within(stored_long_side(imgsz, scale)), window, cache)
-
-
-def val_reader(
-    index: DatasetIndex,
-    *,
-    imgsz: int,
-    window: ThermalWindow = RAW_WINDOW,
-    cache: PairStore | None = None,
-) -> PairReader:
-    """Return what reads the pairs of a `ValDataset`."""
-    return PairReader(index, Filling(imgsz), window, cache)
 
 
 class ValDataset:
@@ -240,6 +237,7 @@ class ValDataset:
         imgsz: Long side in px.
         window: Map from infrared counts to levels.
         cache: Where decoded pairs stay; not the one of a `TrainDataset`.
+        quarantine: Pairs that are left out; None fails at an image that cannot be read.
     """
 
     def __init__(
@@ -249,8 +247,10 @@ class ValDataset:
         imgsz: int,
         window: ThermalWindow = RAW_WINDOW,
         cache: PairStore | None = None,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self.index = index
+        self.quarantine = quarantine or Quarantine(index)
         self.imgsz = imgsz
         self.reader = val_reader(index, imgsz=imgsz, window=window, cache=cache)
 
@@ -258,19 +258,28 @@ class ValDataset:
         return len(self.index)
 
     @cached_property
-    def canvases_hw(self) -> tuple[Size, ...]:
+    def canvases_hw(self) -> tuple[Size | None, ...]:
         """Return the canvas of each pair, from the headers of the RGB images.
 
+        None stands for a pair that is left out.
+
         Raises:
-            ImageError: A file is unreadable.
+            ImageError: A file is unreadable, and that is not put up with.
         """
-        return tuple(
-            letterbox_size(read_header(path, storage=self.index.storage).size_hw, self.imgsz)
-            for path in map(self.index.rgb_path, range(len(self)))
-        )
+        sizes = map(self.quarantine.size_hw, range(len(self)))
+        return tuple(size_hw and letterbox_size(size_hw, self.imgsz) for size_hw in sizes)
 
     def __getitem__(self, row: int) -> PairedSample:
-        content, original_hw = self.reader.read(row)
+        """Return a pair.
+
+        Raises:
+            ImageError: An image cannot be read, and that is not put up with.
+            LeftOutError: The pair is left out.
+        """
+        entry = self.quarantine.read(self.reader, row)
+        if entry is None:
+            raise LeftOutError
+        content, original_hw = entry
         return letterboxed(
             content,
             original_hw,

@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from fusetrain.data.files import open_regular, read_bytes
+from fusetrain.data.files import RETRIED_ERRNOS, open_regular, read_bytes
 from fusetrain.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
@@ -32,9 +32,17 @@ class ImageError(DataError):
 
     Attributes:
         fault: Which of the three it is.
+        may_pass: The file system failed, not the file: the next try may succeed.
     """
 
-    def __init__(self, path: str | os.PathLike[str], what: str, *, fault: Fault) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        what: str,
+        *,
+        fault: Fault,
+        may_pass: bool = False,
+    ) -> None:
         super().__init__(
             what,
             where=os.fspath(path),
@@ -43,13 +51,14 @@ class ImageError(DataError):
         )
         self.path = os.fspath(path)
         self.fault = fault
+        self.may_pass = may_pass
 
-    def __reduce__(self) -> tuple[object, tuple[str, str, Fault]]:
-        return _restored, (self.path, self.what, self.fault)
+    def __reduce__(self) -> tuple[object, tuple[str, str, Fault, bool]]:
+        return _restored, (self.path, self.what, self.fault, self.may_pass)
 
 
-def _restored(path: str, what: str, fault: Fault) -> ImageError:
-    return ImageError(path, what, fault=fault)
+def _restored(path: str, what: str, fault: Fault, may_pass: bool) -> ImageError:
+    return ImageError(path, what, fault=fault, may_pass=may_pass)
 
 
 @contextmanager
@@ -136,10 +145,10 @@ def orientation_of(image: ImageFile.ImageFile) -> int:
 
 @contextmanager
 def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn whatever a decoder raises into an `ImageError`."""
+    """Turn whatever a decoder raises into an `ImageError`; no memory is no fault of the image."""
     try:
         yield
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # decoders of mutated files raise nearly every type
         raise _as_image_error(path, error) from error
@@ -179,7 +188,12 @@ def _as_image_error(path: str | os.PathLike[str], error: Exception) -> ImageErro
         return ImageError(path, "not an image of a known format", fault="unreadable")
     if isinstance(error, OSError) and error.errno is not None:
         fault: Fault = "too large" if error.errno == errno.EFBIG else "unreadable"
-        return ImageError(path, f"cannot be read: {error.strerror}", fault=fault)
+        return ImageError(
+            path,
+            f"cannot be read: {error.strerror}",
+            fault=fault,
+            may_pass=error.errno in RETRIED_ERRNOS,
+        )
     text = str(error) or type(error).__name__
     cut = isinstance(error, EOFError) or any(word in text.lower() for word in CUT_WORDS)
     return ImageError(

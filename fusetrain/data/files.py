@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-RETRIED_ERRNOS = (errno.EIO, errno.ESTALE)
+RETRIED_ERRNOS = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
 RETRY_PAUSES_S = (0.05, 0.2, 0.8)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,11 @@ import torch
 from numpy.typing import NDArray
 
 from fusetrain.data.dataset import SampleKey, TrainDataset, ValDataset
+from fusetrain.data.quarantine import LeftOutError, Refusal
 from fusetrain.data.transforms import STRIDE
-from fusetrain.data.workers import Slot, can_fork, read_ahead, read_here
-from fusetrain.errors import ConfigError, FusetrainError
+from fusetrain.data.worker_process import Slot
+from fusetrain.data.workers import PATIENT, Patience, can_fork, read_ahead, read_here
+from fusetrain.errors import ConfigError, FusetrainError, ResourceError
 from fusetrain.sample import Batch, PairedSample
 
 ORDER_STREAM = 0
@@ -128,6 +130,7 @@ def train_batches(
     world_size: int = 1,
     close_mosaic: bool = False,
     pin_memory: bool = False,
+    patience: Patience = PATIENT,
 ) -> Generator[Batch, None, None]:
     """Yield the training batches of one epoch, from ``first_batch`` on.
 
@@ -141,10 +144,13 @@ def train_batches(
         world_size: Number of ranks.
         close_mosaic: Neither mosaic nor mixup.
         pin_memory: Put batches into page-locked memory.
+        patience: What is put up with from loader processes.
 
     Raises:
         ConfigError: ``batch`` is not a multiple of ``world_size``.
-        ImageError: An image cannot be read.
+        ImageError: An image cannot be read, and the quarantine of the dataset fails at that.
+        DataError: More pairs are left out than may be.
+        ResourceError: There is no memory, or too many workers broke down.
     """
     order = EpochBatches(len(dataset), batch, dataset.seed, epoch, first_batch, rank, world_size)
     keys = [[SampleKey(epoch, row, not close_mosaic) for row in ids.tolist()] for ids in order]
@@ -153,6 +159,7 @@ def train_batches(
         workers=workers,
         slot_bytes=order.share * dataset.canvas**2 * 4,
         pin_memory=pin_memory,
+        patience=patience,
     )
 
 
@@ -164,6 +171,7 @@ def val_batches(
     rank: int = 0,
     world_size: int = 1,
     pin_memory: bool = False,
+    patience: Patience = PATIENT,
 ) -> Generator[Batch, None, None]:
     """Yield every pair once, in batches of pairs whose canvases have one size.
 
@@ -178,13 +186,17 @@ def val_batches(
         rank: Number of this rank.
         world_size: Number of ranks.
         pin_memory: Put batches into page-locked memory.
+        patience: What is put up with from loader processes.
 
     Raises:
-        ImageError: An image cannot be read.
+        ImageError: An image cannot be read, and the quarantine of the dataset fails at that.
+        DataError: More pairs are left out than may be.
+        ResourceError: There is no memory, or too many workers broke down.
     """
     rows_by_canvas: dict[tuple[int, int], list[int]] = {}
     for row, canvas_hw in enumerate(dataset.canvases_hw):
-        rows_by_canvas.setdefault(canvas_hw, []).append(row)
+        if canvas_hw is not None:
+            rows_by_canvas.setdefault(canvas_hw, []).append(row)
     keys = [
         rows[start : start + batch]
         for _, rows in sorted(rows_by_canvas.items())
@@ -196,6 +208,7 @@ def val_batches(
         workers=workers,
         slot_bytes=batch * largest * 4,
         pin_memory=pin_memory,
+        patience=patience,
     )
 
 
@@ -217,37 +230,59 @@ class _Batches:
 
     def __init__(self, dataset: TrainDataset | ValDataset, keys: Sequence[Sequence[Any]]) -> None:
         self._dataset = dataset
+        self._quarantine = dataset.quarantine
         self._keys = keys
 
     def __len__(self) -> int:
         return len(self._keys)
 
     def read(self, number: int, slot: Slot | None = None) -> Batch | FusetrainError:
+        if slot is not None:
+            self._quarantine.reached = slot.reached
         samples = []
         try:
-            for position, key in enumerate(self._keys[number]):
-                if slot is not None:
-                    slot.reached[0] = position
-                samples.append(self._dataset[key])
+            for key in self._keys[number]:
+                with suppress(LeftOutError):
+                    samples.append(self._dataset[key])
+            return collate(samples, out=None if slot is None else slot.pixels)
         except FusetrainError as error:
             return error
-        return collate(samples, out=None if slot is None else slot.pixels)
+        except MemoryError:
+            return ResourceError(
+                "there is no memory to read a batch",
+                remedy="fewer `train.workers`, a smaller `train.batch` or `train.cache: none`",
+            )
 
-    def name(self, number: int, position: int) -> str:
-        key = self._keys[number][position]
-        row = key.sample_id if isinstance(key, SampleKey) else key
+    def take_news(self) -> list[Refusal]:
+        return self._quarantine.take_news()
+
+    def learn(self, news: list[Refusal]) -> None:
+        self._quarantine.learn(news)
+
+    def name(self, row: int) -> str:
         return str(self._dataset.index.rgb_path(row))
+
+    def leave_out(self, row: int, fault: str) -> None:
+        self._quarantine.add_deadly(row, fault)
+        self.learn(self.take_news())
 
 
 def _iterate(
-    source: _Batches, *, workers: int, slot_bytes: int, pin_memory: bool
+    source: _Batches, *, workers: int, slot_bytes: int, pin_memory: bool, patience: Patience
 ) -> Generator[Batch, None, None]:
     if workers and not can_fork():
         warnings.warn("loader workers need Linux; reading in this process", stacklevel=2)
         workers = 0
+    source.learn(source.take_news())  # of the headers
     results: Generator[Batch | FusetrainError, None, None]
     if workers:
-        results = read_ahead(source, workers=workers, slot_bytes=slot_bytes, pin_memory=pin_memory)
+        results = read_ahead(
+            source,
+            workers=workers,
+            slot_bytes=slot_bytes,
+            pin_memory=pin_memory,
+            patience=patience,
+        )
     else:
         results = read_here(source, pin_memory=pin_memory)
     with closing(results):  # workers end now, not when a traceback lets go of them

@@ -5,6 +5,7 @@ A pair is one (H, W, 4) uint8 array R, G, B, IR, so that whatever moves it moves
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusetrain.data.cache import Entry, PairStore
+from fusetrain.data.decode import ImageError
 from fusetrain.data.image import (
     RAW_WINDOW,
     ThermalWindow,
@@ -22,7 +24,9 @@ from fusetrain.data.image import (
 )
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.placement import Size
-from fusetrain.data.transforms import PADDING, resize
+from fusetrain.data.transforms import PADDING, Filling, Within, resize, up_to_stride
+
+FIRST_PAUSE_S = 0.05
 
 
 @dataclass(frozen=True)
@@ -35,12 +39,15 @@ class PairReader:
             repr stands for it in the keys of disk caches.
         window: Map from infrared counts to levels.
         cache: Where decoded pairs stay; None reads the files each time.
+        retries: Rounds of reading a pair again where the file system failed in a way that may
+            pass; the pauses between them grow fourfold from FIRST_PAUSE_S.
     """
 
     index: DatasetIndex
     working_size: Callable[[Size], Size]
     window: ThermalWindow = RAW_WINDOW
     cache: PairStore | None = None
+    retries: int = 0
 
     def read(self, row: int) -> Entry:
         """Return pixels, not to be written to, and height and width of the RGB image on disk.
@@ -50,6 +57,17 @@ class PairReader:
         """
         if self.cache is not None and (entry := self.cache.get(row)) is not None:
             return entry
+        for number in range(self.retries):
+            try:
+                return self._decoded(row)
+            except ImageError as error:
+                if not error.may_pass:
+                    raise
+            time.sleep(FIRST_PAUSE_S * 4**number)
+        return self._decoded(row)
+
+    def _decoded(self, row: int) -> Entry:
+        """Read a pair from its files and put it into the cache."""
         rgb_path, ir_path = self.index.rgb_path(row), self.index.ir_path(row)
         storage = self.index.storage
         original_hw = read_header(rgb_path, storage=storage).size_hw
@@ -91,3 +109,31 @@ def pack(
     pixels[..., :3] = rgb
     pixels[..., 3] = ir
     return resize(pixels, size_hw)
+
+
+def stored_long_side(imgsz: int, scale: float) -> int:
+    """Return the long side in px with which training pairs are kept (and cached) at most."""
+    return round(up_to_stride(imgsz) * (1.0 + scale))
+
+
+def train_reader(
+    index: DatasetIndex,
+    *,
+    imgsz: int,
+    scale: float,
+    window: ThermalWindow = RAW_WINDOW,
+    cache: PairStore | None = None,
+) -> PairReader:
+    """Return what reads the pairs of a `TrainDataset`; ``scale`` is the zoom of its geometry."""
+    return PairReader(index, Within(stored_long_side(imgsz, scale)), window, cache)
+
+
+def val_reader(
+    index: DatasetIndex,
+    *,
+    imgsz: int,
+    window: ThermalWindow = RAW_WINDOW,
+    cache: PairStore | None = None,
+) -> PairReader:
+    """Return what reads the pairs of a `ValDataset`."""
+    return PairReader(index, Filling(imgsz), window, cache)

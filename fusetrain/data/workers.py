@@ -1,71 +1,38 @@
-"""Loader processes: batches read ahead by forked workers, delivered in order through shared memory.
+"""Batches read ahead by forked workers, delivered in order through shared memory.
 
-Workers ignore the signals that stop a run, are replaced when they die or hang, and are gone when
-the iteration ends, however it ends. What a batch holds is the business of `loader.py`.
+Workers are replaced when they die or hang, and are gone when the iteration ends, however it ends.
+What one of them does is told in `worker_process.py`, what a batch holds in `loader.py`.
 """
 
 from __future__ import annotations
 
-import atexit
-import mmap
-import multiprocessing
-import os
 import signal
 import sys
-import traceback
 import warnings
 from collections.abc import Generator
-from contextlib import suppress
-from dataclasses import dataclass, fields
-from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol
+from dataclasses import dataclass
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from fusetrain.errors import DataError, FusetrainError
+from fusetrain.data.worker_process import PREFETCH, BatchSource, Worker
+from fusetrain.errors import FusetrainError, Problem, ResourceError
 from fusetrain.sample import Batch
 
-PREFETCH = 2
-SILENT_SECONDS = 120.0
-ORPHAN_SECONDS = 2.0
-LEAVE_SECONDS = 1.0
-MAX_RESTARTS = 3
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+KILLED = f"ended with code {-signal.SIGKILL}" if hasattr(signal, "SIGKILL") else ""
 
 
 @dataclass(frozen=True)
-class Slot:
-    """Shared memory for one batch.
+class Patience:
+    """What is put up with from loader processes.
 
     Attributes:
-        pixels: Where the pixels of the batch are written, one sample behind the other.
-        reached: (1,) position in its batch of the sample that is being read.
+        silent_seconds: Seconds without an answer after which a worker is replaced.
+        max_restarts: Workers that are replaced in one iteration.
     """
 
-    pixels: NDArray[np.uint8]
-    reached: NDArray[np.int64]
-
-    @classmethod
-    def allocate(cls, num_bytes: int) -> Slot:
-        """Return a slot in anonymous memory, which forked processes share."""
-        memory = mmap.mmap(-1, 8 + num_bytes)
-        return cls(np.frombuffer(memory, np.uint8, offset=8), np.frombuffer(memory, np.int64, 1))
+    silent_seconds: float = 120.0
+    max_restarts: int = 3
 
 
-class BatchSource(Protocol):
-    """Batches by number."""
-
-    def __len__(self) -> int: ...
-
-    def read(self, number: int, slot: Slot | None = None) -> Batch | FusetrainError:
-        """Return a batch, its pixels in the slot where one is given, or what was wrong."""
-        ...
-
-    def name(self, number: int, position: int) -> str:
-        """Return how a user knows the sample at a position of a batch."""
-        ...
+PATIENT = Patience()
 
 
 def can_fork() -> bool:
@@ -79,38 +46,59 @@ def read_here(
     """Yield the batches of a source in order, from the ``first`` on, read in this process."""
     for number in range(first, len(source)):
         result = source.read(number)
+        source.learn(source.take_news())
         yield result.pin_memory() if pin_memory and isinstance(result, Batch) else result
 
 
 def read_ahead(
-    source: BatchSource, *, workers: int, slot_bytes: int, pin_memory: bool
+    source: BatchSource,
+    *,
+    workers: int,
+    slot_bytes: int,
+    pin_memory: bool,
+    patience: Patience = PATIENT,
 ) -> Generator[Batch | FusetrainError, None, None]:
     """Yield all batches of a source in order, computed by forked workers.
 
-    A worker that dies, or that is silent for SILENT_SECONDS, is replaced and does its batches
-    again; after MAX_RESTARTS the rest is read in this process.
+    A worker that dies or is silent is replaced and does its batches again; a pair at which that
+    happens twice is left out. Once too many are lost, the rest is read in this process, where that
+    is safe: where the workers were killed from outside, as for want of memory.
 
     Args:
         source: What is read.
         workers: Number of processes, at least 1.
         slot_bytes: Size of the pixels of the largest batch.
         pin_memory: Yield batches in page-locked memory.
+        patience: How long a worker may be silent, how many may be lost.
 
     Raises:
-        DataError: Workers were lost twice at one sample, so this process must not try it.
+        DataError: Workers were lost twice at one pair, which may not be left out.
+        ResourceError: Too many workers broke down by themselves.
     """
-    crew: list[_Worker] = []
-    losses: list[str] = []
+    crew: list[Worker] = []
+    losses = _Losses(source, patience.max_restarts)
     try:
-        crew += (_Worker(source, slot_bytes) for _ in range(min(workers, len(source))))
+        try:
+            crew += (
+                Worker(source, slot_bytes, patience.silent_seconds)
+                for _ in range(min(workers, len(source)))
+            )
+        except OSError as error:
+            warnings.warn(
+                f"no memory to share with {workers} loader workers ({error}); reading in this "
+                "process, as --set train.workers=0 does",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            yield from read_here(source, pin_memory=pin_memory)
+            return
         ahead = PREFETCH * len(crew)
         for number in range(min(ahead, len(source))):
             crew[number % len(crew)].ask(number)
         for number in range(len(source)):
             worker = crew[number % len(crew)]
             while not worker.is_ready():
-                _report(losses, source.name(number, worker.reached()), worker.fault())
-                if len(losses) > MAX_RESTARTS:
+                if losses.are_too_many(worker):
                     yield from read_here(source, pin_memory=pin_memory, first=number)
                     return
                 worker.restart()
@@ -124,160 +112,54 @@ def read_ahead(
             worker.end()
 
 
-def _report(losses: list[str], sample: str, fault: str) -> None:
-    """Warn of a lost worker, or refuse the sample at which it is the second."""
-    if sample in losses:
-        raise DataError(
-            f"loader workers were lost twice at one sample: {fault}",
-            where=sample,
-            expected="images that can be decoded",
-            remedy="`fusetrain check-data DATA` decodes every image in a process of its own",
-        )
-    losses.append(sample)
-    last = len(losses) > MAX_RESTARTS
-    then = "reading in this process from now on" if last else "it is replaced"
-    warnings.warn(f"a loader worker {fault} at {sample}; {then}", RuntimeWarning, stacklevel=3)
+class _Losses:
+    """The workers that were lost in one iteration, and what follows from each."""
 
-
-class _Worker:
-    """One process with a pipe for orders and answers and PREFETCH slots for pixels."""
-
-    def __init__(self, source: BatchSource, slot_bytes: int) -> None:
+    def __init__(self, source: BatchSource, most: int) -> None:
         self._source = source
-        self._slots = [Slot.allocate(slot_bytes) for _ in range(PREFETCH)]
-        self._asked: list[int] = []
-        self._turn = 0
-        self._answer: Any = None
-        self._is_silent = False
-        self._start()
+        self._most = most
+        self._rows: list[int] = []
+        self._faults: list[str] = []
 
-    def _start(self) -> None:
-        context = multiprocessing.get_context("fork")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_work, args=(theirs, self._source, self._slots, os.getpid()), daemon=True
-        )
-        with warnings.catch_warnings():
-            # From 3.12 on Python warns of every fork beside threads; workers use none of them.
-            warnings.filterwarnings("ignore", message=".*fork", category=DeprecationWarning)
-            # Blocked until the worker ignores them: a signal may come before its first line.
-            kept = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-            try:
-                self._process.start()
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, kept)
-        theirs.close()
-        # Should the iteration never be closed: multiprocessing would wait for it at exit forever.
-        atexit.register(self._process.kill)
-
-    def ask(self, number: int) -> None:
-        """Order a batch; at most PREFETCH may be on order."""
-        slot = (self._turn + len(self._asked)) % PREFETCH
-        self._slots[slot].reached[0] = 0
-        self._asked.append(number)
-        with suppress(OSError):  # it is dead, which is_ready() finds out
-            self._pipe.send((number, slot))
-
-    def is_ready(self) -> bool:
-        """Wait for the oldest order; return False when the worker is dead or silent."""
-        self._is_silent = not wait([self._pipe, self._process.sentinel], timeout=SILENT_SECONDS)
-        if self._is_silent:
-            return False
-        try:
-            self._answer = self._pipe.recv() if self._pipe.poll() else None
-        except (EOFError, OSError):
-            self._answer = None
-        return self._answer is not None
-
-    def take(self, *, pin_memory: bool) -> Batch | FusetrainError:
-        """Return a copy of the oldest order, once it is ready; its slot is free again.
+    def are_too_many(self, worker: Worker) -> bool:
+        """Warn of a lost worker; return whether the rest has to be read in this process.
 
         Raises:
-            RuntimeError: Reading it failed through a fault of our own.
+            DataError: It is the second at one pair, which may not be left out.
+            ResourceError: It is one too many, and the main process would not survive either.
         """
-        slot = self._slots[self._turn]
-        self._asked.pop(0)
-        self._turn = (self._turn + 1) % PREFETCH
-        if isinstance(self._answer, str):
-            raise RuntimeError(f"a loader worker failed:\n{self._answer}")
-        if isinstance(self._answer, FusetrainError):
-            return self._answer
-        return _unpack(self._answer, slot, pin_memory=pin_memory)
+        row, fault = worker.reached(), worker.fault()
+        where = f"at {self._source.name(row)}" if row >= 0 else "before its first pair"
+        told = f"a loader worker {fault} {where}"
+        if row >= 0 and row in self._rows:
+            self._source.leave_out(row, fault)
+            place = self._rows.index(row)
+            del self._rows[place], self._faults[place]
+            _warn(f"{told}, as one did before; the pair is left out from now on")
+            return False
+        self._rows.append(row)
+        self._faults.append(fault)
+        if len(self._rows) <= self._most:
+            _warn(f"{told}; it is replaced")
+            return False
+        if any(fault != KILLED for fault in self._faults):
+            raise self._broken()
+        _warn(f"{told}; reading in this process from now on")
+        return True
 
-    def reached(self) -> int:
-        """Return the position in its oldest order of the sample at which the worker is."""
-        return int(self._slots[self._turn].reached[0])
-
-    def fault(self) -> str:
-        """Return what is wrong with a worker that is not ready."""
-        if self._is_silent:
-            return f"was silent for {SILENT_SECONDS:g} s"
-        self._process.join(LEAVE_SECONDS)
-        return f"ended with code {self._process.exitcode}"
-
-    def restart(self) -> None:
-        """Replace the process and order again what it owes."""
-        self.dismiss()
-        self.end()
-        owed, self._asked = self._asked, []
-        self._start()
-        for number in owed:
-            self.ask(number)
-
-    def dismiss(self) -> None:
-        """Ask the process to leave."""
-        with suppress(OSError):
-            self._pipe.send(None)
-        self._pipe.close()
-
-    def end(self) -> None:
-        """Wait a moment, then kill the process: it ignores SIGTERM and may hang in a read."""
-        self._process.join(LEAVE_SECONDS)
-        if self._process.is_alive():
-            self._process.kill()
-        self._process.join()
-        atexit.unregister(self._process.kill)
+    def _broken(self) -> ResourceError:
+        lost = zip(self._rows, self._faults, strict=True)
+        return ResourceError(
+            f"{len(self._rows)} loader workers were lost in one epoch",
+            problems=[
+                Problem(fault, where=self._source.name(row) if row >= 0 else "")
+                for row, fault in lost
+            ],
+            expected="workers that answer, and images that no decoder breaks down at",
+            remedy="`fusetrain check-data DATA` decodes every image in a process of its own; a "
+            "slow disk needs a larger `train.worker_timeout`; then `fusetrain resume`",
+        )
 
 
-def _work(pipe: Connection[Any, Any], source: BatchSource, slots: list[Slot], parent: int) -> None:
-    """Answer orders until the pipe is closed or the main process is gone."""
-    for stop in STOP_SIGNALS:
-        signal.signal(stop, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
-    torch.set_num_threads(1)
-    try:
-        while True:
-            # Later workers hold copies of this pipe, so its end alone would not tell.
-            while not pipe.poll(ORPHAN_SECONDS):
-                if os.getppid() != parent:
-                    return
-            order = pipe.recv()
-            if order is None:
-                return
-            number, slot = order
-            pipe.send(_answer(source, number, slots[slot]))
-    except (EOFError, OSError):
-        return
-
-
-def _answer(source: BatchSource, number: int, slot: Slot) -> dict[str, Any] | FusetrainError | str:
-    """Return a packed batch, what a user can mend, or the traceback of our own fault."""
-    try:
-        result = source.read(number, slot)
-    except Exception:
-        return traceback.format_exc()
-    return result if isinstance(result, FusetrainError) else _pack(result)
-
-
-def _pack(batch: Batch) -> dict[str, Any]:
-    """Return a batch as arrays, of its pixels the shape alone: they are in the slot."""
-    packed = {part.name: getattr(batch, part.name).numpy() for part in fields(batch)}
-    return {**packed, "pixels": tuple(batch.pixels.shape)}
-
-
-def _unpack(packed: dict[str, Any], slot: Slot, *, pin_memory: bool) -> Batch:
-    shape = packed.pop("pixels")
-    pixels = torch.from_numpy(slot.pixels[: int(np.prod(shape))].reshape(shape))
-    rest = {name: torch.from_numpy(array) for name, array in packed.items()}
-    batch = Batch(pixels=pixels, **rest)
-    return batch.pin_memory() if pin_memory else Batch(pixels=pixels.clone(), **rest)
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=4)

@@ -24,6 +24,7 @@ from fusetrain.errors import RunError
 FORMAT = 1
 MAGIC = b"fusetrain checkpoint 1\n"
 LAST, PREVIOUS, DAMAGED = "last.pt", "last.prev.pt", "last.damaged.pt"
+GOOD = "good.pt"  # what a rollback goes back to; mostly a second name of one of them
 # What every checkpoint holds; anything more has come later and may be missing.
 PARTS: Mapping[str, type | tuple[type, ...]] = {
     "state": dict,
@@ -62,6 +63,10 @@ class TrainState:
         history: Rows of results.csv so far, column to value; None is an empty cell.
         schedule: Counters and decisions of a schedule that follows the run; else empty.
         quarantine: Samples that are not read any more: {split, sample, path, reason}.
+        skipped: Steps skipped in all, as not finite.
+        rollbacks: How often the run was rolled back.
+        good_slot: Slot of the state that a rollback goes back to.
+        micro_batch: Pairs that a rank computes at once at most, after memory ran out; 0 is all.
     """
 
     epoch: int = 0
@@ -79,6 +84,10 @@ class TrainState:
     history: list[dict[str, float | int | None]] = field(default_factory=list)
     schedule: dict[str, Any] = field(default_factory=dict)
     quarantine: list[dict[str, Any]] = field(default_factory=list)
+    skipped: int = 0
+    rollbacks: int = 0
+    good_slot: int = 0
+    micro_batch: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON types."""
@@ -118,6 +127,17 @@ def packed(content: dict[str, Any]) -> list[bytes]:
     payload = _Payload()
     torch.save(content, cast(IO[bytes], payload))
     return [MAGIC, payload.digest.digest(), *payload.parts]
+
+
+def snapshot(value: Any) -> Any:
+    """Return a copy in main memory that no later step changes; tensors keep their strides."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().to("cpu", copy=True)
+    if isinstance(value, dict):
+        return {key: snapshot(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map(snapshot, value))
+    return value
 
 
 class _Payload(io.RawIOBase):

@@ -8,7 +8,9 @@ background, so that a step waits for a copy in memory at most.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -16,21 +18,27 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from fusetrain import distributed
-from fusetrain.durable import write_durably
+from fusetrain.durable import link_durably, write_durably
 from fusetrain.engine.background import Writer
 from fusetrain.engine.checkpoint import (
     FORMAT,
+    GOOD,
     LAST,
     PREVIOUS,
     TrainState,
     packed,
+    read_newest,
     require_known,
+    snapshot,
+    unpack,
 )
+from fusetrain.engine.save_faults import SaveFaults
 from fusetrain.engine.step import StepRunner
-from fusetrain.errors import Problem, RunError
+from fusetrain.errors import Problem, ResourceError, RunError
 from fusetrain.results.run_dir import RunDir
 
 MAX_TOLD_TENSORS = 5
+RETRY_SECONDS = 1.0
 SAVED_OPTIONS = ("params", "lr", "momentum", "betas")
 
 
@@ -43,6 +51,8 @@ class RunKeeper:
         runner: Holds optimizer, average and scaler.
         context: JSON values stored beside the state: settings, data fingerprint, versions.
         description: What best.safetensors says of itself, JSON values.
+        max_failed_saves: Saves that fail in a row before that ends the run.
+        warn: Is told of a save that failed, and of a file beside it that could not be written.
     """
 
     def __init__(
@@ -53,35 +63,91 @@ class RunKeeper:
         *,
         context: Mapping[str, Any],
         description: Mapping[str, Any],
+        max_failed_saves: int = 1,
+        warn: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.run = run
+        self._warn = warn
+        self._faults = SaveFaults(run.weights, most=max_failed_saves, warn=warn)
+        self._owed_best: dict[str, Tensor] | None = None
+        self._job: Callable[[], None] = lambda: None
+        self._csv_fault = ""
+        self._is_csv_fault_told = False
         self.detector = detector
         self.runner = runner
         self.context = dict(context)
         self.description = dict(description)
         self._writer = Writer()
 
-    def save(self, state: TrainState, *, new_best: bool) -> None:
-        """Copy everything now and write it in the background (on the main rank)."""
+    def save(self, state: TrainState, *, new_best: bool, good: bool = False) -> None:
+        """Copy everything now and write it in the background (on the main rank).
+
+        A write that fails is told with the next call, which tries again.
+
+        Raises:
+            ResourceError: Too many writes failed in a row, or the run folder is gone.
+        """
         if not distributed.is_main():
             return
-        self._writer.wait()  # before the copy, so that there is never a third one in memory
+        self._settled()  # before the copy, so that there is never a third one in memory
         content = snapshot(self._content(state))
-        best = self._best_tensors() if new_best else None
+        if new_best:
+            self._owed_best = self._best_tensors()
         num_groups = len(self.runner.optimizer.param_groups)
         weights = self.run.weights
 
         def write() -> None:
-            if best is not None:
-                write_durably(weights / "best.safetensors", self._best_bytes(best))
+            if self._owed_best is not None:
+                write_durably(weights / "best.safetensors", self._best_bytes(self._owed_best))
+                self._owed_best = None
             write_durably(weights / LAST, packed(content), previous=weights / PREVIOUS)
-            self.run.write_csv(content["state"]["history"], num_groups)
+            if good:
+                link_durably(weights / LAST, weights / GOOD)
+            try:
+                self.run.write_csv(content["state"]["history"], num_groups)
+            except ResourceError as error:
+                self._csv_fault = error.what
 
+        self._job = write
         self._writer.submit(write)
 
+    def keep_good(self, state: TrainState) -> None:
+        """Write the state at the start for rollbacks, and wait for it (on the main rank).
+
+        Raises:
+            ResourceError: It cannot be written.
+        """
+        if distributed.is_main():
+            write_durably(self.run.weights / GOOD, packed(snapshot(self._content(state))))
+
+    def last_good(self, slot: int) -> dict[str, Any]:
+        """Return the content of the good state at a slot; the newest one where that is lost.
+
+        Raises:
+            RunError: There is no sound checkpoint at all.
+        """
+        for name in (GOOD, LAST, PREVIOUS):
+            path = self.run.weights / name
+            with suppress(OSError, RunError):
+                content = unpack(path.read_bytes(), str(path))
+                if content["state"]["slot"] == slot:
+                    return content
+        return read_newest(self.run.weights)[0]
+
     def wait(self) -> None:
-        """Wait until everything is on the disk."""
-        self._writer.wait()
+        """Wait until everything is on the disk.
+
+        Raises:
+            ResourceError: It cannot be written, however often it is tried.
+        """
+        while not self._settled():
+            time.sleep(RETRY_SECONDS)
+            self._writer.submit(self._job)
+
+    def dump(self, name: str, values: Mapping[str, Any]) -> None:
+        """Write a JSON file for people into the run folder (on the main rank)."""
+        if distributed.is_main():
+            self.run.write_json(name, values)
 
     def log(self, kind: str, **values: Any) -> None:
         """Append a line to events.jsonl (on the main rank)."""
@@ -89,8 +155,27 @@ class RunKeeper:
             self.run.event(kind, **values)
 
     def close(self) -> None:
-        """Wait, then end the writing thread."""
-        self._writer.close()
+        """Wait, then end the writing thread; what goes wrong now is told, not raised."""
+        try:
+            self._writer.close()
+        except (ResourceError, OSError, MemoryError) as error:
+            self._warn(f"the last state was not saved: {error}")
+
+    def _settled(self) -> bool:
+        """Wait for the write under way; tell what went wrong, and return whether nothing did."""
+        try:
+            self._writer.wait()
+        except ResourceError as error:
+            self._faults.failed(error)
+            return False
+        except (OSError, MemoryError) as error:
+            self._faults.failed(ResourceError(f"{self.run.weights} cannot be written: {error!r}"))
+            return False
+        self._faults.passed()
+        if self._csv_fault and not self._is_csv_fault_told:
+            self._is_csv_fault_told = True
+            self._warn(f"results.csv is not up to date: {self._csv_fault}; training goes on")
+        return True
 
     def _content(self, state: TrainState) -> dict[str, Any]:
         average = self.runner.average
@@ -118,17 +203,6 @@ class RunKeeper:
     def _best_bytes(self, tensors: dict[str, Tensor]) -> bytes:
         metadata = {name: json.dumps(value) for name, value in self.description.items()}
         return bytes(safetensors_bytes(tensors, metadata))
-
-
-def snapshot(value: Any) -> Any:
-    """Return a copy in main memory that no later step changes; tensors keep their strides."""
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: snapshot(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(map(snapshot, value))
-    return value
 
 
 def restore(content: Mapping[str, Any], detector: nn.Module, runner: StepRunner) -> TrainState:

@@ -5,7 +5,7 @@ They are written down here so that the training loop in `trainer.py` stays reada
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,6 +44,16 @@ class Limits:
     save_minutes: float | None
     save_epochs: int | None
 
+    def saves_after(self, slot: int, *, minutes: float = 0.0) -> bool:
+        """Return whether the state is saved after so many optimizer steps.
+
+        Args:
+            slot: Optimizer steps of the run.
+            minutes: Time since the last save; none asks whether the steps alone are a reason.
+        """
+        by_steps = self.save_steps is not None and slot % self.save_steps == 0
+        return by_steps or (self.save_minutes is not None and minutes >= self.save_minutes)
+
 
 class Reporter(Protocol):
     """Who is told how the run goes."""
@@ -61,8 +71,20 @@ class Reporter(Protocol):
 class Keeper(Protocol):
     """Who keeps the state of the run."""
 
-    def save(self, state: TrainState, *, new_best: bool) -> None:
-        """Keep everything; may return before it is on the disk."""
+    def save(self, state: TrainState, *, new_best: bool, good: bool = False) -> None:
+        """Keep everything; may return before it is on the disk.
+
+        A good state is kept until the next one, for rollbacks.
+        """
+
+    def keep_good(self, state: TrainState) -> None:
+        """Keep the state at the start for rollbacks alone, and wait until it is on the disk."""
+
+    def last_good(self, slot: int) -> dict[str, Any]:
+        """Return the content of the good state at a slot, or of the newest one."""
+
+    def dump(self, name: str, values: Mapping[str, Any]) -> None:
+        """Write a JSON file for people into the run folder."""
 
     def wait(self) -> None:
         """Wait until everything is on the disk."""

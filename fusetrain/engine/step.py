@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from fusetrain import distributed
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.machine import Machine
+from fusetrain.engine.memory import free_cached, halved, is_out_of_memory, parts_of
 from fusetrain.engine.stages import Inputs, Stage, freeze, shown, training_mode
 from fusetrain.engine.synced_norm import SyncedNorm, count_share
 from fusetrain.loss.detection import TrainingLoss
@@ -39,6 +41,9 @@ class StepRunner:
     Attributes:
         model: The wrapped detector.
         grad_norm: () norm of all gradients of the last step before clipping, on the device.
+        micro_batch: Pairs that are computed at once at most; 0 is all of a batch. Halved when
+            memory runs out; the parts of a batch count by their pairs, so that only the batch
+            statistics, and the number of boxes that a loss is divided by, are those of a part.
     """
 
     def __init__(
@@ -67,6 +72,11 @@ class StepRunner:
             parameter for group in optimizer.param_groups for parameter in group["params"]
         ]
         self._pending: Tensor | None = None
+        self._running = [
+            buffer for buffer in detector.buffers() if buffer.is_floating_point() and buffer.numel()
+        ]
+        self.micro_batch = 0
+        self._counts = torch.zeros(3, device=machine.device)
         self.grad_norm = torch.zeros(())
 
     def enter(self, stage: Stage) -> None:
@@ -88,17 +98,19 @@ class StepRunner:
         Returns:
             (4,) float64 part of this rank in the sums over all pairs of box, cls and dfl loss, and
             in the number of pairs, all zero if the step was skipped; and the real updates known to
-            be made after it.
+            be made after it. A step that is skipped leaves the batch statistics as they were.
+
+        Raises:
+            ResourceError: Memory does not suffice for one pair.
         """
-        self.optimizer.zero_grad(set_to_none=True)
-        sums = torch.zeros(4, dtype=torch.float64, device=self.machine.device)
-        for number, batch in enumerate(batches, start=1):
-            if number < len(batches):
-                with distributed.without_sync(self.model):
-                    sums += self._backward(batch, share=1 / len(batches))
-            else:
-                sums += self._backward(batch, share=1 / len(batches))
+        statistics = self._statistics()
+        sums = self._gradients(batches)
+        while sums is None:  # memory ran out, and smaller parts are tried
+            self._restore_statistics(statistics)
+            free_cached(self.machine.device)
+            sums = self._gradients(batches)
         skipped = self._apply_gradients()
+        self._restore_statistics(statistics, where=skipped)
         made = updates + 1 - self._skips_to_count(skipped)
         if self.average is not None and made > updates:
             self.average.update(made)
@@ -119,6 +131,58 @@ class StepRunner:
         device = self.machine.device
         self._pending = torch.ones((), device=device) if was_skipped else None
 
+    def take_counts(self) -> dict[str, int]:
+        """Return how many steps were made, clipped and skipped since this was last asked."""
+        counts = self._counts.tolist()
+        self._counts.zero_()
+        return dict(zip(("steps", "clipped", "skipped"), map(int, counts), strict=True))
+
+    @property
+    def lag(self) -> int:
+        """Return how many steps later it is known that one was skipped."""
+        return 0 if self.machine.device.type == "cpu" else 1
+
+    def _gradients(self, batches: Sequence[Batch]) -> Tensor | None:
+        """Gather the gradients of one step; return its sums, or None after memory ran out.
+
+        Raises:
+            ResourceError: Memory does not suffice for one pair.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = torch.zeros(4, dtype=torch.float64, device=self.machine.device)
+        parts = [
+            (part, len(part) / max(1, len(batch)) / len(batches))
+            for batch in batches
+            for part in parts_of(batch, self.micro_batch)
+        ]
+        try:
+            for number, (part, share) in enumerate(parts, start=1):
+                is_last = number == len(parts)
+                with nullcontext() if is_last else distributed.without_sync(self.model):
+                    sums += self._backward(part, share=share)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.micro_batch = halved(max(len(part) for part, _ in parts), error)
+            return None
+        return sums
+
+    def _statistics(self) -> Tensor:
+        """Return all batch statistics as one flat copy."""
+        if not self._running:
+            return torch.zeros(0, device=self.machine.device)
+        return torch.cat([buffer.flatten() for buffer in self._running])
+
+    def _restore_statistics(self, before: Tensor, *, where: Tensor | None = None) -> None:
+        """Take batch statistics back, on a device only ``where`` () says so, without waiting."""
+        if not self._running or (where is not None and self.lag == 0 and not where.item()):
+            return
+        if where is not None:
+            before = torch.where(where > 0, before, self._statistics())
+        sizes = [buffer.numel() for buffer in self._running]
+        for buffer, old in zip(self._running, before.split(sizes), strict=True):
+            buffer.copy_(old.view_as(buffer))
+
     def _backward(self, batch: Batch, *, share: float) -> Tensor:
         pairs = len(batch)
         count_share(self._norms, counts=pairs > 0)
@@ -136,6 +200,9 @@ class StepRunner:
         norm = nn.utils.clip_grad_norm_(self._parameters, self.clip_norm, foreach=True)
         self.grad_norm = norm.detach()
         skipped = (~norm.isfinite()).float()
+        self._counts += torch.stack(
+            (skipped.new_ones(()), (norm > self.clip_norm) * (1 - skipped), skipped)
+        )
         if self.scaler.is_enabled():
             self.scaler.step(self.optimizer)
             self.scaler.update()

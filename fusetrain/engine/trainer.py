@@ -8,7 +8,8 @@ steps, so that no accumulation is ever cut.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 
 import torch
 from torch import nn
@@ -17,6 +18,7 @@ from fusetrain import distributed
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.epoch_row import epoch_row
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
+from fusetrain.engine.recovery import Recovery
 from fusetrain.engine.roles import Keeper, Limits, Reporter, Validate
 from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.stages import Stage, stage_of
@@ -25,8 +27,6 @@ from fusetrain.errors import DivergedError, StoppedError
 from fusetrain.sample import Batch
 from fusetrain.schedule.following import EVENT, Decision
 from fusetrain.schedule.scheduler import Scheduler
-
-MAX_SKIPPED_IN_A_ROW = 10
 
 
 class Trainer:
@@ -43,6 +43,7 @@ class Trainer:
         reporter: Is told how it goes.
         stop: The signal flag.
         state: Where the run stands.
+        recovery: Deals with steps that are not finite.
         stages: Stages of the training, one after another; empty is one over all of it.
     """
 
@@ -51,13 +52,14 @@ class Trainer:
         runner: StepRunner,
         scheduler: Scheduler,
         *,
-        batches: Callable[[int, int], Iterator[Batch]],
+        batches: Callable[[int, int], Generator[Batch, None, None]],
         validate: Validate,
         limits: Limits,
         keeper: Keeper,
         reporter: Reporter,
         stop: StopFlag,
         state: TrainState,
+        recovery: Recovery,
         stages: Sequence[Stage] = (),
     ) -> None:
         self.runner = runner
@@ -69,9 +71,11 @@ class Trainer:
         self.reporter = reporter
         self.stop = stop
         self.state = state
+        self.recovery = recovery
         self.stages = stages
-        own = state.loss_sums if distributed.is_main() else [0.0] * 4
-        self._sums = torch.tensor(own, dtype=torch.float64, device=runner.machine.device)
+        runner.micro_batch = state.micro_batch
+        self._sums = torch.zeros(4, dtype=torch.float64, device=runner.machine.device)
+        self._take_sums()
         self._clock = time.perf_counter()
         self._saved_at = self._clock
 
@@ -83,12 +87,19 @@ class Trainer:
 
         Raises:
             StoppedError: A signal asked for it; the state is saved.
-            DivergedError: Too many steps in a row were not finite.
+            DivergedError: Too many steps in a row were not finite, after all rollbacks.
+            ResourceError: The state cannot be kept, or memory does not suffice for a pair.
         """
         self._clock = self._saved_at = time.perf_counter()
+        if not self.state.slot:
+            self._check_weights()
+            self.keeper.keep_good(self.state)
         while self.state.epoch < self.limits.epochs and not self.state.stopped_early:
-            self._train_epoch()
-            self._end_epoch()
+            try:
+                self._train_epoch()
+                self._end_epoch()
+            except DivergedError as error:
+                self._roll_back(error)
             if self.stop_requested():
                 self._save_and_stop()
         self.keeper.wait()
@@ -106,17 +117,17 @@ class Trainer:
         if state.batches == limits.batches_per_epoch:
             return
         self._enter_stage()
-        source = self.batches(state.epoch, state.batches)
-        while state.batches < limits.batches_per_epoch:
-            group = min(limits.accumulate, limits.batches_per_epoch - state.batches)
-            self._step([next(source) for _ in range(group)])
-            has_to_stop, is_due = distributed.on_any_rank(
-                self.stop.signal_number > 0, self._save_is_due()
-            )
-            if has_to_stop:
-                self._save_and_stop()
-            if is_due:
-                self._save(new_best=False)
+        with closing(self.batches(state.epoch, state.batches)) as source:
+            while state.batches < limits.batches_per_epoch:
+                group = min(limits.accumulate, limits.batches_per_epoch - state.batches)
+                self._step([next(source) for _ in range(group)])
+                has_to_stop, is_due = distributed.on_any_rank(
+                    self.stop.signal_number > 0, self._save_is_due()
+                )
+                if has_to_stop:
+                    self._save_and_stop()
+                if is_due:
+                    self._save(new_best=False, good=limits.saves_after(state.slot))
 
     def _enter_stage(self) -> None:
         """Let the runner train what the stage of this epoch trains; say so where one begins."""
@@ -130,14 +141,20 @@ class Trainer:
     def _step(self, batches: list[Batch]) -> None:
         """Set the learning rates, run one optimizer step, note where the run stands."""
         state = self.state
+        if distributed.world_size() == 1 and not any(map(len, batches)):
+            state.slot += 1  # all of its pairs are left out
+            state.batches += len(batches)
+            return
         if self.scheduler.restarts_at(state.slot):
             self._tell_restart()
-        self.scheduler.set(state.slot)
+        rates = self.scheduler.set(state.slot)
+        self.recovery.saw(batches, state)
         sums, made = self.runner.step(batches, updates=state.updates)
+        self.recovery.note_memory(state)
         self._sums += sums
         state.skipped_in_a_row = 0 if made > state.updates else state.skipped_in_a_row + 1
         if state.skipped_in_a_row:
-            self._check_divergence(batches)
+            self.recovery.note_skip(state, rate=rates[0])
         state.updates = made
         state.slot += 1
         state.batches += len(batches)
@@ -146,39 +163,38 @@ class Trainer:
             self._log(self.scheduler.observe(state.slot - 1, loss=loss, grad_norm=norm))
         self.reporter.on_step(state, self.limits.batches_per_epoch)
 
-    def _check_divergence(self, batches: list[Batch]) -> None:
-        if self.state.skipped_in_a_row < MAX_SKIPPED_IN_A_ROW:
-            return
-        samples = [number for batch in batches for number in batch.sample_ids.tolist()]
-        raise DivergedError(
-            f"loss or gradients were not finite in {MAX_SKIPPED_IN_A_ROW} steps in a row "
-            f"(step {self.state.slot}, epoch {self.state.epoch + 1}, samples {samples})",
-            remedy=self._calmer,
-        )
+    def _roll_back(self, error: DivergedError) -> None:
+        """Go back to the last good state, and keep that at once."""
+        self.recovery.roll_back(self.state, self.scheduler, error)
+        self._take_sums()
+        self._save(new_best=False)
+        self.keeper.wait()
+
+    def _take_sums(self) -> None:
+        """Take the loss sums of the state as those of the main rank."""
+        own = self.state.loss_sums if distributed.is_main() else [0.0] * 4
+        self._sums.copy_(torch.tensor(own, dtype=torch.float64))
 
     def _check_weights(self) -> None:
         """Raise before weights that are not finite are judged or kept, on all ranks alike.
 
         Skipped steps keep the weights themselves finite, but not the statistics of the batches.
         """
-        values = self.evaluated_model.state_dict().values()
+        models = {id(model): model for model in (self.evaluated_model, self.runner.detector)}
+        values = [value for model in models.values() for value in model.state_dict().values()]
         broken = torch.stack([(~value.isfinite()).any() for value in values]).any()
         if any(distributed.on_any_rank(bool(broken.item()))):
             raise DivergedError(
                 f"weights or batch statistics are not finite after step {self.state.slot}; "
-                "what was saved before is kept",
-                remedy=self._calmer,
+                "what was saved before is kept"
             )
-
-    @property
-    def _calmer(self) -> str:
-        return f"--set optim.lr0={self.scheduler.plan.lr0 / 10:g}, or --set train.amp=false"
 
     def _end_epoch(self) -> None:
         """Validate, write the row, judge the epoch, save."""
         state, limits = self.state, self.limits
         state.updates -= self.runner.flush()
         epoch = state.epoch + 1
+        self.recovery.note_gradients(state)
         validation = None
         if epoch % limits.val_every == 0 or epoch == limits.epochs:
             validation = self._validation()
@@ -192,7 +208,7 @@ class Trainer:
         ended = epoch == limits.epochs or state.stopped_early
         every = limits.save_epochs
         if ended or new_best or (every is not None and epoch % every == 0):
-            self._save(new_best=new_best)
+            self._save(new_best=new_best, good=True)
         self.reporter.on_epoch(state, validation)
 
     def _validation(self) -> Validation:
@@ -229,19 +245,21 @@ class Trainer:
         return False
 
     def _save_is_due(self) -> bool:
-        limits = self.limits
-        by_steps = limits.save_steps is not None and self.state.slot % limits.save_steps == 0
         minutes = (time.perf_counter() - self._saved_at) / 60
-        by_time = limits.save_minutes is not None and minutes >= limits.save_minutes
-        return by_steps or by_time
+        return self.limits.saves_after(self.state.slot, minutes=minutes)
 
-    def _save(self, *, new_best: bool) -> None:
+    def _save(self, *, new_best: bool, good: bool = False) -> None:
+        """Keep the state; a good one, which follows from the steps alone, is one to go back to."""
+        state = self.state
         self._check_weights()
         self._count_time()
         self._saved_at = time.perf_counter()
-        self.state.schedule = self.scheduler.state_dict()
-        self.state.loss_sums = distributed.sum_over_ranks(self._sums).tolist()
-        self.keeper.save(self.state, new_best=new_best)
+        state.schedule = self.scheduler.state_dict()
+        state.loss_sums = distributed.sum_over_ranks(self._sums).tolist()
+        good = good and (new_best or not state.skipped_in_a_row)
+        if good:
+            state.good_slot = state.slot
+        self.keeper.save(state, new_best=new_best, good=good)
 
     def stop_requested(self) -> bool:
         """Return whether a signal asked any rank to stop."""

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from fusetrain import build
 from fusetrain.config.schema import Config
-from fusetrain.data.dataset import train_reader, val_reader
 from fusetrain.data.disk_build import BuiltCache, cache_bytes, default_folder, open_or_build
-from fusetrain.data.reader import PairReader
+from fusetrain.data.reader import PairReader, train_reader, val_reader
 from fusetrain.errors import DataError
 
 Progress = Callable[[int, int], None]

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,8 @@ class RunDir:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._is_log_cut = False
+        self._has_warned = False
 
     @classmethod
     def create(cls, project: Path, name: str) -> RunDir:
@@ -132,10 +135,40 @@ class RunDir:
         write_durably(self.csv, csv_text(history, num_groups).encode())
 
     def event(self, kind: str, **values: Any) -> None:
-        """Append one line to events.jsonl: seconds since 1970, the kind and its JSON values."""
+        """Append one line to events.jsonl: seconds since 1970, the kind and its JSON values.
+
+        A line that cannot be written is a warning, once.
+        """
         line = json.dumps({"time": round(time.time(), 3), "event": kind, **values})
-        with (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        before = "\n" if self._is_log_cut else ""
+        self._is_log_cut = True
+        with self._one_warning(), (self.path / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(f"{before}{line}\n")
+            file.flush()
+            self._is_log_cut = False
+
+    def write_json(self, name: str, values: Mapping[str, Any]) -> None:
+        """Write a JSON file for people; one that cannot be written is a warning."""
+        text = json.dumps(values, indent=1) + "\n"
+        with self._one_warning():
+            (self.path / name).write_text(text, encoding="utf-8")
+
+    @contextlib.contextmanager
+    def _one_warning(self) -> Iterator[None]:
+        """Warn at the first file beside the checkpoints that cannot be written; none is worth more.
+
+        The training goes on.
+        """
+        try:
+            yield
+        except OSError as error:
+            if not self._has_warned:
+                self._has_warned = True
+                warnings.warn(
+                    f"the log of {self.path} is incomplete: {error}; training goes on",
+                    RuntimeWarning,
+                    stacklevel=4,
+                )
 
     def events(self, kind: str) -> list[dict[str, Any]]:
         """Return the lines of one kind in events.jsonl, oldest first, but for damaged ones."""

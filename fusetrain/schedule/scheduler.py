@@ -40,11 +40,16 @@ class Scheduler:
         lr_scale: float = 1.0,
         state: Mapping[str, Any] | None = None,
     ) -> None:
-        self.plan = plan
         self.optimizer = optimizer
+        self._undecided = plan
+        self.go_back(state or {}, lr_scale=lr_scale)
+
+    def go_back(self, state: Mapping[str, Any], *, lr_scale: float) -> None:
+        """Forget what was seen and decided, and go on from ``state``; see the arguments above."""
+        self.plan = self._undecided
         self.lr_scale = lr_scale
-        self._observer = plan.observer()
-        self._restarts = _told_restarts(plan)
+        self._observer = self.plan.observer()
+        self._restarts = _told_restarts(self.plan)
         self._decisions: tuple[Decision, ...] = ()
         if self._observer is not None and state:
             made = [Decision.from_json(values) for values in state["decisions"]]

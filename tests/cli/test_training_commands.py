@@ -209,6 +209,8 @@ def test_batch_that_the_ranks_cannot_share_exits_3(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "4")
+    for name, value in (("RANK", "0"), ("MASTER_ADDR", "127.0.0.1"), ("MASTER_PORT", "29500")):
+        monkeypatch.setenv(name, value)
     text = refused("train", "--config", "train.yaml", code=3)
     assert "train.batch=4" in text
 

@@ -13,12 +13,12 @@ from fusetrain.data.dataset import (
     SampleKey,
     TrainDataset,
     ValDataset,
-    stored_long_side,
 )
 from fusetrain.data.decode import ImageError
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.photometric import PhotometricRanges
 from fusetrain.data.placement import GeometryRanges
+from fusetrain.data.reader import stored_long_side
 from fusetrain.data.transforms import PADDING
 from fusetrain.sample import PairedSample
 

@@ -20,15 +20,13 @@ from fusetrain.data.dataset import (
     SampleKey,
     TrainDataset,
     ValDataset,
-    train_reader,
-    val_reader,
 )
 from fusetrain.data.disk_build import BuiltCache, cache_bytes, default_folder, open_or_build
 from fusetrain.data.disk_cache import DiskCache, cache_key
 from fusetrain.data.image import ThermalWindow
 from fusetrain.data.index import scan_split
 from fusetrain.data.placement import GeometryRanges
-from fusetrain.data.reader import PairReader
+from fusetrain.data.reader import PairReader, train_reader, val_reader
 from fusetrain.data.spec import load_spec
 from fusetrain.errors import DataError, ResourceError
 
@@ -268,7 +266,7 @@ def test_interrupted_it_leaves_nothing(reader: PairReader, folder: Path) -> None
 BUILDER = """\
 import sys, time
 from pathlib import Path
-from fusetrain.data.dataset import val_reader
+from fusetrain.data.reader import val_reader
 from fusetrain.data.disk_build import open_or_build
 from fusetrain.data.index import scan_split
 from fusetrain.data.spec import load_spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from processes import Nursery
 from short_run import CONFIG, Home
+from trainings import PAIRS, Training
 
 
 @pytest.fixture(scope="session")
@@ -72,3 +73,9 @@ def _with_run_of(other: Home, home: Home) -> Home:
     config = home.run / "config.yaml"
     config.write_text(config.read_text().replace(str(other.path), str(home.path)))
     return home
+
+
+@pytest.fixture
+def training(make_pairs: Callable[..., Path], tmp_path: Path) -> Training:
+    """Train five pairs, one a step, in this process."""
+    return Training(tmp_path, make_pairs(train=PAIRS, val=2))

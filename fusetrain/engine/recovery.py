@@ -1,0 +1,155 @@
+"""What is done about steps that are not finite: noted with their pairs, in the end rolled back.
+
+A rollback goes to the last good state, which is kept where it follows from the steps alone: at the
+start, at saves by steps and at the end of epochs. So it is the same in a run that was killed and
+resumed meanwhile. The learning rates are halved, or the same would happen again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fusetrain import distributed
+from fusetrain.engine.checkpoint import TrainState
+from fusetrain.engine.keeper import restore
+from fusetrain.engine.roles import Keeper, Reporter
+from fusetrain.engine.step import StepRunner
+from fusetrain.errors import DivergedError
+from fusetrain.sample import Batch
+from fusetrain.schedule.scheduler import Scheduler
+
+LR_FACTOR = 0.5
+# What a rollback leaves as it is: it belongs to the run, not to its weights.
+KEPT = ("seconds", "quarantine", "skipped", "rollbacks", "lr_scale", "micro_batch")
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How much is put up with.
+
+    Attributes:
+        max_skipped: Skipped steps in a row before a rollback.
+        max_rollbacks: Rollbacks before the run ends.
+    """
+
+    max_skipped: int = 10
+    max_rollbacks: int = 3
+
+
+class Recovery:
+    """Notes steps that are not finite, and takes a run back to its last good state.
+
+    Args:
+        runner: Runs the steps.
+        keeper: Keeps the states, and the log.
+        reporter: Is told.
+        tolerance: How much is put up with.
+        path_of: Row of a training pair to the path of its visible image.
+    """
+
+    def __init__(
+        self,
+        runner: StepRunner,
+        keeper: Keeper,
+        reporter: Reporter,
+        *,
+        tolerance: Tolerance,
+        path_of: Callable[[int], str],
+    ) -> None:
+        self.runner = runner
+        self.keeper = keeper
+        self.reporter = reporter
+        self.tolerance = tolerance
+        self.path_of = path_of
+        self._recent: deque[dict[str, Any]] = deque(maxlen=2)
+
+    def saw(self, batches: Sequence[Batch], state: TrainState) -> None:
+        """Remember the pairs of the step that was just made, before its outcome is known."""
+        rows = [row for batch in batches for row in batch.sample_ids.tolist()]
+        self._recent.append({"slot": state.slot, "epoch": state.epoch + 1, "samples": rows})
+
+    def note_skip(self, state: TrainState, *, rate: float) -> None:
+        """Note a step that was skipped as not finite: this one, on a GPU the one before.
+
+        With a gradient scaler a skip is how the scale is found, and counted only.
+
+        Raises:
+            DivergedError: There were too many in a row.
+        """
+        state.skipped += 1
+        step = self._recent[-1 - min(self.runner.lag, len(self._recent) - 1)]
+        is_last = state.skipped_in_a_row >= self.tolerance.max_skipped
+        if not self.runner.scaler.is_enabled() or is_last:
+            paths = [self.path_of(row) for row in step["samples"]]
+            self.keeper.log("skipped", **step, paths=paths)
+            values = {
+                **step,
+                "paths": paths,
+                "lr": rate,
+                "skipped_in_a_row": state.skipped_in_a_row,
+            }
+            self.keeper.dump(f"bad_batch_{step['slot']}.json", values)
+        if is_last:
+            raise DivergedError(
+                f"loss or gradients were not finite in {state.skipped_in_a_row} steps in a row "
+                f"(step {step['slot']}, epoch {step['epoch']}, samples {step['samples']})"
+            )
+
+    def note_gradients(self, state: TrainState) -> None:
+        """Log how many steps of the epoch were clipped or skipped; since a resume, if it had one.
+
+        A run whose every step is clipped is as it should be; only its change tells something.
+        """
+        counts = self.runner.take_counts()
+        if counts["clipped"] or counts["skipped"]:
+            self.keeper.log("gradients", epoch=state.epoch + 1, **counts)
+
+    def note_memory(self, state: TrainState) -> None:
+        """Note that memory ran out in the step that was just made, if it did."""
+        pairs = self.runner.micro_batch
+        if pairs == state.micro_batch:
+            return
+        state.micro_batch = pairs
+        self.keeper.log("memory", slot=state.slot, micro_batch=pairs)
+        self.reporter.on_note(
+            f"memory ran out at step {state.slot + 1}: from now on {pairs} pairs are computed at "
+            "once; a step still learns from all of its pairs, but batch statistics are over fewer"
+        )
+
+    def roll_back(self, state: TrainState, scheduler: Scheduler, error: DivergedError) -> None:
+        """Put model, optimizer, schedule and ``state`` back to the last good state, in place.
+
+        Raises:
+            DivergedError: ``error``, with advice, where there was one rollback too many.
+        """
+        left = state.slot
+        calmer = f"--set optim.lr0={scheduler.plan.lr0 / 10:g}, or --set train.amp=false"
+        if state.rollbacks >= self.tolerance.max_rollbacks:
+            told = f", after {state.rollbacks} rollbacks" if state.rollbacks else ""
+            raise DivergedError(f"{error.what}{told}", remedy=calmer) from error
+        self.keeper.wait()
+        distributed.gather_objects(None)  # until the main rank has written
+        kept = {name: getattr(state, name) for name in KEPT}
+        content = self.keeper.last_good(state.good_slot)
+        vars(state).update(vars(restore(content, self.runner.detector, self.runner)) | kept)
+        state.skipped_in_a_row = 0
+        state.rollbacks += 1
+        state.lr_scale *= LR_FACTOR
+        scheduler.go_back(state.schedule, lr_scale=state.lr_scale)
+        self._recent.clear()
+        self.keeper.log(
+            "rollback",
+            slot=state.slot,
+            from_slot=left,
+            number=state.rollbacks,
+            lr_scale=state.lr_scale,
+            reason=error.what,
+        )
+        self.reporter.on_note(
+            f"{error.what}: rolled back from step {left} to step {state.slot} "
+            f"({state.rollbacks} of {self.tolerance.max_rollbacks}), all learning rates are "
+            f"{state.lr_scale:g} of those planned"
+        )
