@@ -74,6 +74,7 @@ class Evidence:
         registration: How far pairs are apart, of those that were looked at, in the same order.
         partners: How well blocks of images agree with each other.
         headers_only: Images were not decoded: only what their headers say is known.
+        names_are_given: Someone wrote the names of the classes down.
     """
 
     scans: Mapping[str, SplitScan]
@@ -81,6 +82,7 @@ class Evidence:
     registration: Sequence[RegistrationFacts] = ()
     partners: Sequence[PartnerFacts] = ()
     headers_only: bool = False
+    names_are_given: bool = True
 
 
 def judge(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> tuple[Finding, ...]:
@@ -112,7 +114,9 @@ def _found(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> Iterator[F
             yield from split_check(own)
         sizes_hw = np.stack([own.numbers("rgb", "size_hw", side) for side in (0, 1)], axis=1)
         yield from labels.check_tiny_boxes(evidence.scans[name], sizes_hw, imgsz=imgsz)
-    yield from splits.check_classes(tuple(evidence.scans.values()))
+    yield from splits.check_classes(
+        tuple(evidence.scans.values()), names_are_given=evidence.names_are_given
+    )
     for set_check in filter(is_usable, SET_CHECKS):
         yield from set_check(table)
     yield from registration.check_registration(evidence.registration, max_shift_px=max_shift_px)
