@@ -1,7 +1,7 @@
 """Progress of work that may take hours: a bar with rate and time left, or a line now and then.
 
-Without a terminal a line is printed after three seconds and then every ten, so that a log shows that
-the work goes on, also while nothing is counted yet or any more; what ends sooner prints nothing.
+Without a terminal a line is printed after three seconds and then every ten, so that a log shows
+that the work goes on, also while nothing is counted yet, or any more; short work prints nothing.
 """
 
 from __future__ import annotations

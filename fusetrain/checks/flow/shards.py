@@ -42,8 +42,8 @@ from fusetrain.checks.flow.tasks import (
 )
 from fusetrain.checks.images import PairFacts
 from fusetrain.checks.registration.shifts import RegistrationFacts
-from fusetrain.data.index import DatasetIndex
 from fusetrain.data.formats.coco_json import read_once
+from fusetrain.data.index import DatasetIndex
 from fusetrain.data.spec import DataSpec, load_spec
 from fusetrain.errors import DataError, UsageError
 
