@@ -20,6 +20,7 @@ from fusetrain.checks.registration import partners
 from fusetrain.checks.registration import shifts as registration
 from fusetrain.checks.registration.partners import PartnerFacts
 from fusetrain.checks.registration.shifts import RegistrationFacts
+from fusetrain.checks.root_causes import without_consequences
 from fusetrain.data.index import SplitScan
 
 # One split: what its names and its labels say.
@@ -93,7 +94,8 @@ def judge(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> tuple[Findi
         imgsz: Long side of the training canvas in px, by which tiny boxes are judged.
         max_shift_px: Shift between the images of a pair that is an error, px at 640 px long side.
     """
-    return tuple(sorted(_found(evidence, imgsz=imgsz, max_shift_px=max_shift_px), key=_order))
+    found = _found(evidence, imgsz=imgsz, max_shift_px=max_shift_px)
+    return tuple(sorted(without_consequences(found), key=_order))
 
 
 def _found(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> Iterator[Finding]:
