@@ -22,6 +22,7 @@ from fusetrain.checks.flow.measuring import Effort, Progress, compare_partners, 
 from fusetrain.checks.flow.tasks import Registration, all_tasks, registration_tasks
 from fusetrain.checks.images import PairFacts
 from fusetrain.checks.registration.shifts import RegistrationFacts
+from fusetrain.data.formats.coco_json import read_once
 from fusetrain.data.index import SplitScan, scan_split
 from fusetrain.data.spec import DataSpec, load_spec, yaml_in
 from fusetrain.errors import DataError, Problem, UsageError
@@ -65,6 +66,7 @@ class AuditReport:
         facts: What every pair measures, in the order of the splits and their rows.
         registration: How far the pairs that were looked at are apart.
         layout: What the data set was recognised as, as one sentence.
+        notes: What was chosen or left aside when it was recognised, a sentence each.
         path: The data YAML or folder that was given.
     """
 
@@ -74,6 +76,7 @@ class AuditReport:
     facts: Sequence[PairFacts] = field(default=(), repr=False)
     registration: Sequence[RegistrationFacts] = field(default=(), repr=False)
     layout: str = ""
+    notes: tuple[str, ...] = ()
     path: Path | None = None
 
     @property
@@ -127,6 +130,7 @@ def require_acceptable(codes: Iterable[str]) -> set[str]:
     return accepted
 
 
+@read_once()
 def audit_path(
     path: Path,
     *,
@@ -215,6 +219,7 @@ def chosen_splits(spec: DataSpec, only_splits: Sequence[str]) -> tuple[str, ...]
     return tuple(dict.fromkeys(only_splits)) or tuple(spec.splits)
 
 
+@read_once()
 def scan_splits(spec: DataSpec, names: Sequence[str], *, workers: int) -> dict[str, SplitScan]:
     """Return names and labels of some splits; labels of large ones are read in processes."""
     read = parallel_reader(workers)
@@ -238,6 +243,7 @@ def report_on(
         registration=registration,
         partners=compare_partners(registration, spec, effort=effort),
         headers_only=options.headers_only,
+        names_are_given=spec.names_are_given,
     )
     return AuditReport(
         judge(evidence, imgsz=imgsz, max_shift_px=options.max_shift_px),
@@ -246,6 +252,7 @@ def report_on(
         facts=facts,
         registration=registration,
         layout=spec.layout.sentence,
+        notes=spec.layout.notes,
         path=spec.path,
     )
 

@@ -57,8 +57,8 @@ class ImageFacts:
         clipped_high: Share of pixels at the largest value.
         entropy: Entropy of luma in bits, 0 to 8.
         num_levels: Different levels in a sample of an infrared image; 0 for a visible one.
-        sharpness: Difference of neighbours over that of pixels 8 apart, about 1/8 where blurred;
-            of a visible image in a copy of 44 to 88 px.
+        sharpness: Difference of neighbours over that of pixels 2 apart, in a copy of 44 to 88 px
+            (visible), or 8 apart (infrared); about 1/2 and 1/8 where blurred.
         dead_rows: Rows of an infrared image that show nothing.
         dead_columns: The same for columns.
         row_pattern: Strength of a fixed pattern from row to row of an infrared image, in levels.

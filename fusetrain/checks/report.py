@@ -86,6 +86,7 @@ def to_json(report: AuditReport) -> dict[str, Any]:
     return {
         "verdict": report.verdict,
         "layout": report.layout,
+        "notes": list(report.notes),
         "pairs": dict(report.num_pairs),
         "counts": report.counts,
         "registration": registration_summary(report.registration),

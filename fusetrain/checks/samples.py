@@ -29,10 +29,13 @@ class Deep:
     Attributes:
         spread: From the 0.5 to the 99.5 percentile, in counts.
         clipped: Shares of the pixels at the smallest and at the largest value.
+        step: Levels between neighbouring counts, from 1; more where the counts are few, as those
+            made of 8 bits.
     """
 
     spread: float
     clipped: tuple[float, float]
+    step: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -119,4 +122,7 @@ def _as_levels(counts: NDArray[np.generic]) -> tuple[Image.Image, Deep]:
     scaled = np.clip((counts.astype(np.float32) - np.float32(low)) * gain, 0.0, 255.0)
     levels = np.nan_to_num(scaled, nan=0.0).astype(np.uint8)
     clipped = float((finite == finite.min()).mean()), float((finite == finite.max()).mean())
-    return Image.fromarray(levels), Deep(float(high - low), clipped)
+    inside = np.unique(finite)
+    num_steps = int(np.count_nonzero((inside >= low) & (inside <= high))) - 1
+    step = max(1.0, 255.0 / max(num_steps, 1))
+    return Image.fromarray(levels), Deep(float(high - low), clipped, step)

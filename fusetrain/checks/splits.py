@@ -16,8 +16,14 @@ from fusetrain.data.index import SplitScan
 IMBALANCE = 50.0
 
 
-def check_classes(scans: Sequence[SplitScan]) -> list[Finding]:
-    """S01, S02, S03: which classes are rare, absent from a split, or never used."""
+def check_classes(scans: Sequence[SplitScan], *, names_are_given: bool = True) -> list[Finding]:
+    """S01, S02, S03: which classes are rare, absent from a split, or never used.
+
+    Args:
+        scans: All splits that are checked.
+        names_are_given: Someone wrote the names down; else a class without boxes is only a gap
+            between the numbers that the labels use, or a class of other splits.
+    """
     if not scans:
         return []
     names = scans[0].index.class_names
@@ -28,6 +34,7 @@ def check_classes(scans: Sequence[SplitScan]) -> list[Finding]:
     found = [
         finding("S03", f"no box has class {_class_word(number, names)}")
         for number in np.flatnonzero(total == 0)
+        if names_are_given
     ]
     for scan, row in zip(scans, counts, strict=True):
         for number in np.flatnonzero((row == 0) & (total > 0)):

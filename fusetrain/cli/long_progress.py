@@ -1,11 +1,12 @@
 """Progress of work that may take hours: a bar with rate and time left, or a line now and then.
 
-Without a terminal a line is printed every ten seconds, so that a log shows that the work goes on;
-what ends sooner prints nothing.
+Without a terminal a line is printed after three seconds and then every ten, so that a log shows
+that the work goes on, also while nothing is counted yet, or any more; short work prints nothing.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from fusetrain.cli.console import safe, stderr_console
 
+FIRST_LINE_S = 3.0
 LINE_S = 10.0
 REFRESH_S = 0.1
 
@@ -45,7 +47,8 @@ def long_progress(description: str, unit: str) -> Iterator[LongProgress]:
     """
     console = stderr_console()
     if not console.is_terminal:
-        yield _Lines(console, description, unit)
+        with _Lines(console, description, unit) as lines:
+            yield lines
         return
     from rich.progress import BarColumn, Progress, TextColumn
     from rich.table import Column
@@ -75,24 +78,41 @@ class _Pace:
 
 
 class _Lines:
-    """Progress as lines."""
+    """Progress as lines, printed by a thread of its own: the work may be silent for long."""
 
     def __init__(self, console: Console, description: str, unit: str) -> None:
         self.console = console
         self._description = description
         self._unit = unit
         self._pace = _Pace()
-        self._next_s = time.monotonic() + LINE_S
+        self._told: tuple[int, int, str] | None = None
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._print, daemon=True)
+
+    def __enter__(self) -> _Lines:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
 
     def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if done > 1 and now < self._next_s:
-            return
-        text = self._pace.text(done, total)
-        if now >= self._next_s:
-            self._next_s = now + LINE_S
-            line = f"{self._description}: {done:,} of {total:,} {self._unit}{text}"
+        self._told = done, total, self._pace.text(done, total)
+
+    def _print(self) -> None:
+        wait_s = FIRST_LINE_S
+        while not self._end.wait(wait_s):
+            line = f"{self._description}: {self._text()}"
             self.console.print(line, markup=False, soft_wrap=True)
+            wait_s = LINE_S
+
+    def _text(self) -> str:
+        if self._told is None:
+            return "getting ready"
+        done, total, pace = self._told
+        counted = f"{done:,} of {total:,} {self._unit}"
+        return f"{counted}, finishing" if done >= total else f"{counted}{pace}"
 
 
 class _Bar:

@@ -111,8 +111,8 @@ def write_demo(
             ``defects.json``.
 
     Raises:
-        DataError: The folder is in use or cannot be written, or a number is out of range.
-        ResourceError: The disk is full.
+        DataError: The folder is in use, or a number is out of range.
+        ResourceError: The folder cannot be written, or the disk is full.
     """
     _check_numbers(num_pairs, seed, with_defects=with_defects)
     try:
@@ -128,7 +128,7 @@ def write_demo(
                 where=str(folder),
                 remedy="Free some space (240 pairs take about 10 MB) or choose another folder.",
             ) from error
-        raise DataError(
+        raise ResourceError(
             f"the demo cannot be written: {error.strerror or error}",
             where=str(folder),
             expected="a folder that may be created and written",

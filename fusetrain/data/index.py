@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusetrain.data.formats.coco_json import read_once
 from fusetrain.data.label_rows import Reader, read_rows
 from fusetrain.data.label_sets import choose, gather_labels, list_split
 from fusetrain.data.labels import NO_LABELS, LabelProblem, Labels
@@ -185,6 +186,7 @@ class SplitScan:
     ir_labels: LabelColumns | None = None
 
 
+@read_once()
 def scan_split(spec: DataSpec, split: str, *, read: Reader = read_rows) -> SplitScan:
     """Pair the files of a split and read its labels.
 

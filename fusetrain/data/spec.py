@@ -14,6 +14,7 @@ from pathlib import Path
 from fusetrain.config.schema import DataSettings
 from fusetrain.config.yaml import YamlDocument, read_yaml, validate
 from fusetrain.data.class_names import collect_class_names
+from fusetrain.data.formats.coco_json import read_once
 from fusetrain.data.layouts.recognise import recognise
 from fusetrain.data.sources import FROM_YAML, SPLITS, LabelSource, Layout, Source
 from fusetrain.data.storage import AS_FILES, Storage
@@ -39,6 +40,7 @@ class DataSpec:
         layout: What the set was recognised as; commands say it.
         label_source: Whose boxes are the truth where each modality has a label set of its own.
         storage: How the pictures lie in their files; every index of the set carries it.
+        names_are_given: The YAML has `names`; else they are those that the labels use.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class DataSpec:
     layout: Layout = FROM_YAML
     label_source: LabelSource = "rgb"
     storage: Storage = AS_FILES
+    names_are_given: bool = True
 
     def sources(self, split: str) -> tuple[Source, ...]:
         """Return the sources of a split.
@@ -65,6 +68,7 @@ class DataSpec:
         return self.splits[split]
 
 
+@read_once()
 def load_spec(path: Path) -> DataSpec:
     """Read a data YAML, a folder that holds one, or a folder of a known layout.
 
@@ -109,6 +113,7 @@ def _from_yaml(path: Path) -> DataSpec:
         Layout("yaml", _sentence(settings)),
         settings.label_source,
         Storage(settings.border, settings.channels),
+        names_are_given=settings.class_names is not None,
     )
 
 
@@ -132,7 +137,15 @@ def _from_folder(folder: Path) -> DataSpec:
             for inner in (source.rgb_folder, source.ir_folder):
                 safe_relative(inner, root)
     names = _names_from_labels(root, found.splits)
-    return DataSpec(folder, root, found.splits, names, layout=found.layout, storage=found.storage)
+    return DataSpec(
+        folder,
+        root,
+        found.splits,
+        names,
+        layout=found.layout,
+        storage=found.storage,
+        names_are_given=False,
+    )
 
 
 def _names_from_labels(root: Path, splits: Mapping[str, tuple[Source, ...]]) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 
 from fusetrain.config.yaml import dump_yaml
+from fusetrain.data.formats.coco_json import read_once
 from fusetrain.data.index import DatasetIndex, SplitScan, scan_split
 from fusetrain.data.sources import SPLITS
 from fusetrain.data.spec import DataSpec, load_spec
@@ -119,6 +120,7 @@ class SourceSet:
         return [(scan, row) for scan in self.scans.values() for row in range(len(scan.index))]
 
 
+@read_once()
 def open_set(path: Path) -> SourceSet:
     """Read names and labels of every split of a data set.
 

@@ -92,8 +92,8 @@ def write_plan(
         progress: Is told the files that are done and their total.
 
     Raises:
-        DataError: The target is in use or inside the source, or a file cannot be read or written.
-        ResourceError: The disk is full.
+        DataError: The target is in use or inside the source, or a file cannot be read.
+        ResourceError: The target cannot be written, or the disk is full.
     """
     target = check_target(out, plan.spec.root)
     try:
@@ -249,15 +249,15 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _as_our_error(error: OSError, out: Path) -> DataError | ResourceError:
+def _as_our_error(error: OSError, out: Path) -> ResourceError:
     if error.errno in DISK_FULL:
         return ResourceError(
             f"the disk is full: {error.strerror}",
             where=str(out),
             remedy="free some space, another --out, or --link hard|symbolic",
         )
-    remedy = "--link symbolic, or none" if error.errno in NO_LINKS else ""
-    return DataError(
+    remedy = "--link symbolic, or none" if error.errno in NO_LINKS else "choose another --out"
+    return ResourceError(
         f"the new data set cannot be written: {error.strerror or error}",
         where=str(error.filename2 or error.filename or out),
         remedy=remedy,

@@ -13,7 +13,9 @@ from fusetrain.checks.audit import AuditOptions, audit, audit_path
 from fusetrain.checks.findings import CODES
 from fusetrain.checks.flow.tasks import Registration
 from fusetrain.checks.report import to_json, training_lines
-from fusetrain.data.spec import load_spec
+from fusetrain.data.formats.coco_tree import CocoJson
+from fusetrain.data.formats.tree import read_split
+from fusetrain.data.spec import DataSpec, load_spec
 from fusetrain.errors import DataError, UsageError
 
 MakePairs = Callable[..., Path]
@@ -215,3 +217,45 @@ def test_split_without_any_labels_is_one_finding(make_pairs: MakePairs) -> None:
     found = [entry for entry in report.findings if entry.code == "L09"]
     assert [(entry.split, entry.path) for entry in found] == [("train", "")]
     assert "none of the" in found[0].message
+
+
+def test_names_that_nobody_wrote_are_not_called_unused(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=4, val=2)
+    for label in (path.parent / "labels").rglob("*.txt"):
+        label.write_text("3 .5 .5 .2 .2\n")
+    path.write_text(path.read_text().replace("[person, car]", "[a, b, c, d]"))
+    assert audit_path(path, workers=1).counts["S03"] == 3
+    path.unlink()  # the folder is recognised, and the classes are those that the labels use
+    report = audit_path(path.parent, workers=1)
+    assert report.scans["train"].index.class_names == ("0", "1", "2", "3")
+    assert "S03" not in report.counts
+
+
+def test_what_was_chosen_when_a_folder_was_recognised_stands_in_the_json(
+    make_pairs: MakePairs,
+) -> None:
+    path = make_pairs(train=4, val=2)
+    path.unlink()
+    (path.parent / "spare").mkdir()
+    for number in range(3):
+        Image.new("L", (64, 48)).save(path.parent / "spare" / f"{number}.png")
+    report = audit_path(path.parent, workers=1)
+    assert any("spare" in note for note in report.notes)
+    assert to_json(report)["notes"] == list(report.notes)
+
+
+def test_a_coco_file_is_read_once_a_check(make_pairs: MakePairs, tmp_path: Path) -> None:
+    given = make_pairs(train=4, val=2)
+    indexes = [read_split(given, split) for split in ("train", "val")]
+    folder = CocoJson().write(indexes, tmp_path / "coco").parent
+    (folder / "data.yaml").unlink()  # the folder is recognised by its JSON files
+    usual = audit_path(folder, workers=1)
+
+    def delete(spec: DataSpec) -> None:
+        for split in spec.splits:
+            (folder / f"annotations/{split}.json").unlink()
+
+    report = audit_path(folder, workers=1, opened=delete)
+    assert report.findings == usual.findings
+    assert [len(report.scans[split].index.boxes) for split in ("train", "val")] == [8, 4]
+    assert "L09" in audit_path(folder, workers=1).counts  # now they are gone

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from fusetrain.checks.images import (
     ImageFacts,
@@ -18,6 +18,7 @@ from fusetrain.checks.images import (
     measure_pair,
     measure_pixels,
 )
+from fusetrain.checks.quality import VISIBLE
 from fusetrain.data.storage import Storage
 
 
@@ -181,3 +182,41 @@ def test_pairs_measure_the_same_together_as_alone(tmp_path: Path) -> None:
     assert list(together) == [measure_pair(task) for task in tasks]
     assert [facts.rgb is None for facts in together] == [False, False, True, False, False]
     assert measure_pixels([decode_pair(tasks[2])])[0].ir is not None
+
+
+def test_strong_blur_is_remarked_and_scenes_are_not(tmp_path: Path) -> None:
+    """A blur of 2 % of the long side, in files that are reduced while decoded and in others."""
+    rng = np.random.default_rng(0)
+    for number, suffix in enumerate(("jpg", "png") * 3):
+        noise = rng.normal(size=(400, 500, 3))
+        # As in scenes, power falls with the square of the frequency.
+        rows, columns = np.fft.fftfreq(400)[:, None], np.fft.fftfreq(500)[None]
+        fall = 1.0 / np.maximum(np.hypot(rows, columns), 1e-3)[:, :, None]
+        scene = np.fft.ifft2(np.fft.fft2(noise, axes=(0, 1)) * fall, axes=(0, 1)).real
+        low, high = np.percentile(scene, (1, 99))
+        levels = np.clip((scene - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+        sharp = Image.fromarray(levels)
+        found = []
+        for word, image in (("a", sharp), ("b", sharp.filter(ImageFilter.GaussianBlur(10)))):
+            path = tmp_path / f"{word}{number}.{suffix}"
+            image.save(path)
+            task = PairTask(str(tmp_path), "train", 0, path.name, path.name)
+            rgb = measure_pair(task).rgb
+            assert rgb is not None
+            found.append(rgb.sharpness < VISIBLE.sharpness)
+        assert found == [False, True]
+
+
+def test_a_faint_pattern_does_not_grow_with_the_stretch_of_few_counts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    scene = np.linspace(60, 120, 256)[:, None] + rng.normal(0, 2, (256, 320))
+    levels = np.rint(scene + rng.normal(0, 1.2, 320)).astype(np.uint16)
+    Image.fromarray(levels.astype(np.uint8)).save(tmp_path / "plain.png")
+    Image.fromarray(levels * np.uint16(20) + np.uint16(7000)).save(tmp_path / "deep.png")
+    patterns = []
+    for name in ("plain.png", "deep.png"):
+        ir = measure_pair(PairTask(str(tmp_path), "train", 0, name, name)).ir
+        assert ir is not None
+        patterns.append(ir.column_pattern)
+    assert patterns[1] == pytest.approx(patterns[0], rel=0.1)
+    assert patterns[0] == pytest.approx(1.2, rel=0.2)

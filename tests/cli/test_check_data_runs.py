@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from fusetrain.cli import long_progress as long
 from fusetrain.cli.app import run
 from fusetrain.cli.long_progress import duration, long_progress
 
@@ -179,17 +181,29 @@ def test_stopped_check_says_so_and_goes_on_later(
 def test_progress_without_a_terminal_is_a_line_now_and_then(
     capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now_s = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now_s)
+    def next_line() -> str:
+        shown = ""
+        while not shown.endswith("\n"):
+            time.sleep(0.01)
+            shown += capsys.readouterr().err
+        return shown.splitlines()[-1]
+
+    monkeypatch.setattr(long, "FIRST_LINE_S", 0.02)
+    monkeypatch.setattr(long, "LINE_S", 0.02)
     with long_progress("checking", "pairs") as advance:
-        for done in range(1, 2001):
-            now_s += 1 / 64
-            advance(done, 100_000)
-    assert capsys.readouterr().err.splitlines() == [
-        "checking: 640 of 100,000 pairs, 64/s, 25 min left",
-        "checking: 1,280 of 100,000 pairs, 64/s, 25 min left",
-        "checking: 1,920 of 100,000 pairs, 64/s, 25 min left",
-    ]
+        assert next_line() == "checking: getting ready"
+        advance(1, 2000)
+        time.sleep(0.05)
+        advance(1280, 2000)
+        next_line()  # may have been under way before
+        pattern = r"checking: 1,280 of 2,000 pairs, [\d,]+/s, \d+ s left"
+        assert re.fullmatch(pattern, next_line())
+        advance(2000, 2000)
+        next_line()
+        assert next_line() == "checking: 2,000 of 2,000 pairs, finishing"
+    capsys.readouterr()
+    time.sleep(0.1)
+    assert capsys.readouterr().err == ""
 
 
 def test_what_was_recognised_stands_above_the_bar(

@@ -22,7 +22,7 @@ from fusetrain.config.schema import Config, DataSettings
 from fusetrain.data.demo import DemoSummary, demo_pair, split_indices, write_demo
 from fusetrain.data.demo_defects import pairs_needed
 from fusetrain.data.scenes.kinds import CLASS_NAMES, KINDS
-from fusetrain.errors import DataError
+from fusetrain.errors import DataError, ResourceError
 
 WRITE_SLOWLY = """
 import sys; from pathlib import Path; from fusetrain.data.demo import write_demo
@@ -175,9 +175,9 @@ def test_too_few_pairs_for_the_defects_are_refused_with_the_number_needed(tmp_pa
         write_demo(tmp_path / "set", num_pairs=pairs_needed() - 1, with_defects=True)
 
 
-def test_a_place_that_cannot_be_written_is_an_error_about_data(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(ResourceError, match="cannot be written"):
         write_demo(tmp_path / "file" / "set", num_pairs=2)
 
 

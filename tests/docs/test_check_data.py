@@ -265,6 +265,7 @@ def test_schema_refuses_other_documents(change: dict[str, Any], fault: str) -> N
         "schema": 1,
         "verdict": "ok",
         "layout": "",
+        "notes": [],
         "pairs": {},
         "counts": {},
         "registration": {},

@@ -203,5 +203,5 @@ def test_an_interrupt_leaves_nothing(plan: Plan, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_told(plan: Plan, tmp_path: Path) -> None:
     (tmp_path / "closed").mkdir(mode=0o500)
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(ResourceError, match="cannot be written"):
         write_plan(plan, tmp_path / "closed" / "new")

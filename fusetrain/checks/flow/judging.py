@@ -20,6 +20,7 @@ from fusetrain.checks.registration import partners
 from fusetrain.checks.registration import shifts as registration
 from fusetrain.checks.registration.partners import PartnerFacts
 from fusetrain.checks.registration.shifts import RegistrationFacts
+from fusetrain.checks.root_causes import without_consequences
 from fusetrain.data.index import SplitScan
 
 # One split: what its names and its labels say.
@@ -74,6 +75,7 @@ class Evidence:
         registration: How far pairs are apart, of those that were looked at, in the same order.
         partners: How well blocks of images agree with each other.
         headers_only: Images were not decoded: only what their headers say is known.
+        names_are_given: Someone wrote the names of the classes down.
     """
 
     scans: Mapping[str, SplitScan]
@@ -81,6 +83,7 @@ class Evidence:
     registration: Sequence[RegistrationFacts] = ()
     partners: Sequence[PartnerFacts] = ()
     headers_only: bool = False
+    names_are_given: bool = True
 
 
 def judge(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> tuple[Finding, ...]:
@@ -91,7 +94,8 @@ def judge(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> tuple[Findi
         imgsz: Long side of the training canvas in px, by which tiny boxes are judged.
         max_shift_px: Shift between the images of a pair that is an error, px at 640 px long side.
     """
-    return tuple(sorted(_found(evidence, imgsz=imgsz, max_shift_px=max_shift_px), key=_order))
+    found = _found(evidence, imgsz=imgsz, max_shift_px=max_shift_px)
+    return tuple(sorted(without_consequences(found), key=_order))
 
 
 def _found(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> Iterator[Finding]:
@@ -112,7 +116,9 @@ def _found(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> Iterator[F
             yield from split_check(own)
         sizes_hw = np.stack([own.numbers("rgb", "size_hw", side) for side in (0, 1)], axis=1)
         yield from labels.check_tiny_boxes(evidence.scans[name], sizes_hw, imgsz=imgsz)
-    yield from splits.check_classes(tuple(evidence.scans.values()))
+    yield from splits.check_classes(
+        tuple(evidence.scans.values()), names_are_given=evidence.names_are_given
+    )
     for set_check in filter(is_usable, SET_CHECKS):
         yield from set_check(table)
     yield from registration.check_registration(evidence.registration, max_shift_px=max_shift_px)

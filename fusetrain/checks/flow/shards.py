@@ -42,6 +42,7 @@ from fusetrain.checks.flow.tasks import (
 )
 from fusetrain.checks.images import PairFacts
 from fusetrain.checks.registration.shifts import RegistrationFacts
+from fusetrain.data.formats.coco_json import read_once
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.spec import DataSpec, load_spec
 from fusetrain.errors import DataError, UsageError
@@ -128,6 +129,7 @@ def write_shard(
     return len(facts)
 
 
+@read_once()
 def merge_shards(
     path: Path,
     folder: Path,

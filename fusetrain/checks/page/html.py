@@ -134,6 +134,7 @@ def _facts(report: AuditReport) -> Iterator[str]:
     for term, text in (
         ("data", str(report.path) if report.path else ""),
         ("recognised as", report.layout),
+        *(("note", note) for note in report.notes),
         ("pairs", pairs or "none"),
     ):
         if text:

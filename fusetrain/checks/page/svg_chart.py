@@ -8,7 +8,7 @@ is decided in `html_charts.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ BAR_GAP = 7
 LABEL_WIDTH = 110
 MAX_LABEL_CHARS = 18
 NUM_TICKS = 5
+RING_LABEL_HEIGHT = 12
 DASHES = ("", "6 3", "2 2")
 
 
@@ -164,8 +165,7 @@ def cloud(
         ry = radius / (up.high - up.low) * (HEIGHT - TOP - BOTTOM)
         parts.append(
             f'<ellipse class="ring" cx="{_x(across, 0):.1f}" cy="{_y(up, 0):.1f}" '
-            f'rx="{rx:.1f}" ry="{ry:.1f}"/><text class="small" text-anchor="middle" '
-            f'x="{_x(across, 0):.1f}" y="{_y(up, 0) - ry - 2:.1f}">{_number(radius)} px</text>'
+            f'rx="{rx:.1f}" ry="{ry:.1f}"/>'
         )
     for index, one in enumerate(series):
         parts += [
@@ -173,8 +173,24 @@ def cloud(
             f'cy="{_y(up, float(dy)):.1f}" r="2.5"/>'
             for dx, dy in one.values
         ]
+    parts += _ring_labels(rings, across, up)
     parts.append(_legend([one.name for one in series], is_filled=True))
     return _svg(parts, title=title)
+
+
+def _ring_labels(rings: Sequence[float], across: Axis, up: Axis) -> Iterator[str]:
+    """Yield a text above each ring; rings too close for that share one above the outermost."""
+    tops: dict[float, list[float]] = {}
+    for radius in sorted(rings, reverse=True):
+        top = _y(up, radius) - 2.0
+        outer = next(reversed(tops), -math.inf)
+        tops.setdefault(top if top - outer >= RING_LABEL_HEIGHT else outer, []).insert(0, radius)
+    for top, named in tops.items():
+        text = ", ".join(map(_number, named))
+        yield (
+            f'<text class="small over" text-anchor="middle" x="{_x(across, 0):.1f}" '
+            f'y="{top:.1f}">{text} px</text>'
+        )
 
 
 def _svg(parts: Sequence[str], *, title: str, height: int = HEIGHT) -> str:

@@ -2,8 +2,8 @@
 
 One file may name both images of a pair (`file_name` and `ir_file_name`), or two files, one for each
 modality, may be joined by the stems of their names. A million boxes are read in some seconds into
-arrays; only what detection needs is kept. `coco_tree.py` writes the format. The file says nothing
-of places, so problems speak of ids.
+arrays; only what detection needs is kept. Within `read_once` no file is read a second time.
+`coco_tree.py` writes the format. The file says nothing of places, so problems speak of ids.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,6 +30,8 @@ from fusetrain.errors import DataError
 MAX_COCO_BYTES = 2**30
 KEYS = ("images", "annotations", "categories")
 EXPECTED = "a COCO JSON: an object with lists `images`, `annotations` and `categories`"
+# Files that were read, by path and name, within `read_once`.
+_READ: ContextVar[dict[tuple[str, str], CocoFile] | None] = ContextVar("read", default=None)
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,14 @@ class CocoFile:
         Raises:
             DataError: It cannot be read, is no JSON, or lacks one of the three lists.
         """
+        known, key = _READ.get(), (os.fspath(path), name)
+        if known is not None and key in known:
+            return known[key]
         with _collector_paused():
-            return cls.from_document(read_json(path), name=name or os.fspath(path))
+            found = cls.from_document(read_json(path), name=name or os.fspath(path))
+        if known is not None:
+            known[key] = found
+        return found
 
     @classmethod
     def from_document(cls, document: Any, *, name: str = "") -> CocoFile:
@@ -142,6 +151,22 @@ class CocoFile:
         if len(rows) < len(self):
             raise DataError("two images have the same name in different folders", where=self.path)
         return rows
+
+
+@contextmanager
+def read_once() -> Iterator[None]:
+    """Keep every file that is read inside, and forget them at the end; blocks may be nested.
+
+    Who the pairs are, the names of the classes and the boxes all come from the same file.
+    """
+    if _READ.get() is not None:
+        yield
+        return
+    token = _READ.set({})
+    try:
+        yield
+    finally:
+        _READ.reset(token)
 
 
 @contextmanager

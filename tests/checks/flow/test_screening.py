@@ -15,7 +15,7 @@ from fusetrain.checks.images import ImageFacts, PairFacts
 
 CLEAN = ImageFacts(
     (480, 640), 8, 7, 1.0, 1, 200.0, high=200.0, median=90.0, entropy=7.0, num_levels=200,
-    sharpness=0.5,
+    sharpness=0.65,
 )  # fmt: skip
 PAIR = PairFacts("train", 0, "a.jpg", "b.jpg", CLEAN, CLEAN, 50.0, 0.1)
 ODD: dict[str, Any] = {

@@ -315,10 +315,11 @@ def test_only_html_files_are_written(make_pairs: MakePairs, tmp_path: Path) -> N
 
 def test_a_report_of_a_yaml_that_cannot_be_used_is_written_too(tmp_path: Path) -> None:
     entry = finding("S04", "unknown key 'nmaes'", path="data.yaml", line=2)
-    report = AuditReport((entry,), {}, path=tmp_path / "set" / "data.yaml")
+    report = AuditReport((entry,), {}, notes=("spare is <left>",), path=tmp_path / "set/data.yaml")
     page = written(report, tmp_path)
     assert "data.yaml:2" in page.text
     assert "pairs none" in page.text
+    assert "note spare is <left>" in page.text
 
 
 def test_file_appears_whole_or_not_at_all(

@@ -109,3 +109,15 @@ def test_empty_charts_are_still_charts() -> None:
         bars([], [nothing], title="t"),
     ):
         assert ET.fromstring(svg).get("role") == "img"
+
+
+@pytest.mark.parametrize(
+    ("span", "labels"),
+    [(12.0, ["10 px", "5 px"]), (100.0, ["5, 10 px"])],
+)
+def test_labels_of_rings_never_lie_on_each_other(span: float, labels: list[str]) -> None:
+    axis = Axis("d", -span, span)
+    svg = cloud([Series("a", np.zeros((1, 2)))], axis, axis, rings=(5.0, 10.0), title="t")
+    texts = elements(svg, "text", **{"class": "small over"})
+    assert [text.text for text in texts] == labels
+    assert len(elements(svg, "ellipse")) == 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fusetrain.data.annotations import to_labels
-from fusetrain.data.formats.coco_json import CocoFile
+from fusetrain.data.formats.coco_json import CocoFile, read_once
 from fusetrain.data.formats.coco_parts import MAX_SHOWN
 from fusetrain.errors import DataError
 
@@ -246,3 +246,15 @@ def test_flir_sample(samples: Path) -> None:
         )
         assert labels.problems == ()
         assert len(labels.classes) > 0
+
+
+def test_within_a_block_each_file_is_read_once_and_then_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(document()))
+    with read_once():
+        with read_once():
+            first = CocoFile.read(path, name="a.json")
+        path.write_text("{}")
+        assert CocoFile.read(path, name="a.json") is first
+    with pytest.raises(DataError):
+        CocoFile.read(path, name="a.json")
