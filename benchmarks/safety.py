@@ -33,10 +33,11 @@ from fusetrain.engine.checkpoint import TrainState, read_newest
 from fusetrain.engine.infer import Validation
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.engine.signals import StopFlag
+from fusetrain.reporters import RunReporter
 from fusetrain.results.run_dir import RunDir
 from fusetrain.resuming import resume
 from fusetrain.session import assemble, choose_machine, make_trainer
-from fusetrain.training import RunReporter, train
+from fusetrain.training import train
 
 Cost = tuple[float, float]  # seconds on the clock, seconds of CPU time
 

@@ -21,10 +21,11 @@ from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config, ModelSettings
 from fusetrain.config.stages import run_epochs
 from fusetrain.errors import RunError, StoppedError
+from fusetrain.reporters import RunReporter
 from fusetrain.results.run_dir import RunDir
 from fusetrain.resuming import resume
 from fusetrain.rules import SINGLE, config_checks
-from fusetrain.training import RunReporter, train
+from fusetrain.training import train
 
 FILE = "fusion_gain.json"
 METRICS = {"map50": "metrics/mAP50(B)", "map50_95": "metrics/mAP50-95(B)"}

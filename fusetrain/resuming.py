@@ -28,9 +28,10 @@ from fusetrain.engine.machine import Machine, surroundings
 from fusetrain.engine.signals import stop_on_signals
 from fusetrain.engine.weights import WeightsInfo
 from fusetrain.errors import RunError
+from fusetrain.reporters import RunReporter
 from fusetrain.results.run_dir import RunDir
 from fusetrain.session import Session, assemble, choose_machine
-from fusetrain.training import RunReporter, held, run_session
+from fusetrain.training import held, run_session
 
 Note = Callable[[str], None]
 # What is needed of the context of a checkpoint to go on.

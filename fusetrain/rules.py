@@ -1,4 +1,4 @@
-"""What a config must obey beyond the types of its values: known names, nothing that is not built.
+"""What a config must obey beyond the types of its values: known names, and values that fit together.
 
 Only tables of names are imported here, no numpy, no torch, so that a wrong config is answered at
 once. What the settings are turned into is the business of `build.py`.
@@ -6,25 +6,20 @@ once. What the settings are turned into is the business of `build.py`.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from fusetrain.config.schema import BASES, Config, ModelSettings
 from fusetrain.config.stages import ADAPTER
 from fusetrain.detector import BACKBONES
 from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
 from fusetrain.engine import OPTIMIZERS
-from fusetrain.errors import ConfigError, Problem, RunError
+from fusetrain.errors import ConfigError, Problem, ResourceError, RunError
 from fusetrain.results.run_dir import LATEST
+from fusetrain.results.trackers import NEEDED, TRACKERS
 from fusetrain.schedule.options import KeyProblem, curve_problems
 
-# What this version does not carry out, with the values that need nothing carried out. To pass over
-# one of them would train something else than was asked for.
-NOT_BUILT: Mapping[tuple[str, str], tuple[Any, ...]] = {
-    ("run", "trackers"): ([],),
-}
 SINGLE = ("rgb", "ir")
 DEFAULT_OPERATOR = ModelSettings().operator
 
@@ -36,6 +31,7 @@ def config_checks(config: Config) -> Iterator[KeyProblem]:
         (("model", "operator"), OPERATORS, config.model.operator),
         (("model", "backbone"), BACKBONES, config.model.backbone),
         (("optim", "name"), OPTIMIZERS, config.optim.name),
+        *((("run", "trackers"), TRACKERS, name) for name in config.run.trackers),
     )
     for keys, registry, name in named:
         if problem := registry.problem(name):
@@ -47,12 +43,6 @@ def config_checks(config: Config) -> Iterator[KeyProblem]:
     yield from _adapter_problems(config)
     for below, message in curve_problems(config.schedule):
         yield (("schedule", *below), message)
-    for (group, key), possible in NOT_BUILT.items():
-        value = getattr(getattr(config, group), key)
-        if value not in possible:
-            known = " or ".join(map(json.dumps, possible))
-            message = f"{json.dumps(value)} is not available in this version; expected {known}"
-            yield ((group, key), message)
     if not _is_folder_name(config.run.name):
         yield (
             ("run", "name"),
@@ -128,6 +118,21 @@ def require_weights(config: Config) -> None:
             expected="`weights`: a run folder, its weights, or a state_dict; `key_map`: a YAML "
             "file; `base`: auto, rgb, ir, or a run folder",
         )
+
+
+def require_trackers(config: Config) -> None:
+    """Check that the packages of the trackers are there, before anything is trained.
+
+    Raises:
+        ResourceError: One is not.
+    """
+    for name in config.run.trackers:
+        missing = [module for module in NEEDED.get(name, ()) if find_spec(module) is None]
+        if missing:
+            raise ResourceError(
+                f"tracker {name}: {' and '.join(missing)} not installed",
+                remedy=f"pip install 'fusetrain[{name}]', or --set run.trackers=[]",
+            )
 
 
 def _is_folder_name(name: str) -> bool:

@@ -20,13 +20,13 @@ from fusetrain.config.schema import Config
 from fusetrain.data.quarantine import Refusal
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
-from fusetrain.engine.roles import Reporter
 from fusetrain.engine.signals import StopFlag, stop_on_signals
 from fusetrain.engine.stages import stage_of
 from fusetrain.engine.trainer import Trainer
 from fusetrain.engine.troubles import note_refusal, troubles
 from fusetrain.errors import StoppedError
 from fusetrain.failpoints import failpoint
+from fusetrain.reporters import RunReporter
 from fusetrain.requeue import note_job, requeue
 from fusetrain.results.run_dir import RunDir
 from fusetrain.run_records import config_text, keeper_of, log, start_event
@@ -37,22 +37,7 @@ from fusetrain.session import (
     choose_machine,
     loss_of,
 )
-
-
-class RunReporter(Reporter):
-    """Who is told how a run begins and goes; the command line prints, a notebook may not."""
-
-    def on_start(self, session: Session, run: RunDir, state: TrainState) -> None:
-        """The run is put together."""
-
-    def on_note(self, text: str) -> None:
-        """Something is other than one might expect."""
-
-    def on_finish(self, session: Session, state: TrainState, validation: Validation) -> None:
-        """Everything is done; ``validation`` judges the best weights."""
-
-    def on_end(self) -> None:
-        """The run ends here, in whichever way."""
+from fusetrain.tracking import tracked
 
 
 def train(
@@ -132,6 +117,7 @@ def run_session(
         if distributed.is_main():
             run.write_config(config_text(config, session.plan.groups))
             run.event("start", **start_event(session, state))
+        reporter = stack.enter_context(tracked(reporter, run, config, state))
         stack.callback(reporter.on_end)
         reporter.on_start(session, run, state)
         source = BatchSource(

@@ -27,6 +27,8 @@ LAYERS = (
         "adapting",
         "run_records",
         "training",
+        "reporters",
+        "tracking",
         "inference",
         "judging",
         "judgement_figures",

@@ -4,7 +4,7 @@ import pytest
 
 from fusetrain.config.schema import Config
 from fusetrain.errors import ConfigError
-from fusetrain.rules import NOT_BUILT, config_checks, require_data
+from fusetrain.rules import config_checks, require_data
 
 
 def problems(**groups: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
@@ -13,55 +13,6 @@ def problems(**groups: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]
 
 def test_defaults_obey_all_rules() -> None:
     assert problems() == []
-    for group, key in NOT_BUILT:
-        assert getattr(getattr(Config(), group), key) in NOT_BUILT[group, key]
-
-
-@pytest.mark.parametrize(
-    ("group", "key", "value"),
-    [
-        ("run", "trackers", ["tensorboard"]),
-    ],
-)
-def test_setting_that_would_be_passed_over_is_refused(group: str, key: str, value: object) -> None:
-    ((keys, message),) = problems(**{group: {key: value}})
-    assert keys == (group, key)
-    assert "is not available in this version; expected " in message
-
-
-@pytest.mark.parametrize(
-    ("groups", "key", "words"),
-    [
-        ({"model": {"base": "rgb"}}, ("model", "base"), "only 'adapter' builds on one"),
-        (
-            {"model": {"fusion": "adapter", "base": "runs/exp", "weights": "w.pt"}},
-            ("model", "weights"),
-            "brings all weights",
-        ),
-        (
-            {"model": {"fusion": "adapter"}, "train": {"freeze": ["head"]}},
-            ("train", "freeze"),
-            "phases of its own",
-        ),
-        (
-            {"model": {"fusion": "adapter"}, "train": {"stages": [{"inputs": "rgb"}]}},
-            ("train", "stages"),
-            "phases of its own",
-        ),
-        (
-            {"model": {"fusion": "adapter", "operator": "gate"}},
-            ("model", "operator"),
-            "takes no operator",
-        ),
-        ({"model": {"key_map": "names.yaml"}}, ("model", "key_map"), "which names nothing"),
-    ],
-)
-def test_settings_that_do_not_go_together_are_refused(
-    groups: dict[str, Any], key: tuple[str, str], words: str
-) -> None:
-    ((keys, message),) = problems(**groups)
-    assert keys == key
-    assert words in message
 
 
 @pytest.mark.parametrize("name", ["a/b", "/a", "a\\b", ".", "..", "latest", "a\0"])

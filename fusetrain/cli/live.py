@@ -17,9 +17,9 @@ from fusetrain.config.stages import run_epochs
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import Validation
 from fusetrain.engine.machine import describe
+from fusetrain.reporters import RunReporter
 from fusetrain.results.run_dir import RunDir
 from fusetrain.session import Session
-from fusetrain.training import RunReporter
 
 HEADER = "   epoch     box   cls   dfl   mAP50 mAP50-95        lr    time  *best so far"
 

@@ -61,20 +61,14 @@ def annotated_yaml(loaded: LoadedConfig) -> str:
     """Return all settings as YAML, each value with its source in a comment."""
     from fusetrain.cli.console import visible
     from fusetrain.config.faults import dotted
+    from fusetrain.config.keys import value_at
     from fusetrain.config.load import effective_yaml
     from fusetrain.config.yaml import read_yaml_text
 
-    text = effective_yaml(loaded.config)
+    text, values = effective_yaml(loaded.config), loaded.config.model_dump()
     lines = text.splitlines()
     for keys, (line, _) in read_yaml_text(text, "config").positions.items():
         source = loaded.sources.get(dotted(keys))
-        if source and "\n" not in str(_at(loaded, keys)):
+        if source and "\n" not in str(value_at(values, keys)):
             lines[line - 1] = f"{lines[line - 1]:<32}  # {visible(source)}"
     return "\n".join(lines) + "\n"
-
-
-def _at(loaded: LoadedConfig, keys: tuple[str | int, ...]) -> object:
-    value: object = loaded.config.model_dump()
-    for key in keys:
-        value = value[key] if isinstance(value, dict) else value
-    return value

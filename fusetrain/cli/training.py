@@ -30,7 +30,13 @@ from fusetrain.config.schema import Config
 from fusetrain.hosts import Hosts, is_to_launch
 from fusetrain.launched import place
 from fusetrain.results.run_dir import RunDir
-from fusetrain.rules import config_checks, require_data, require_fusion, require_weights
+from fusetrain.rules import (
+    config_checks,
+    require_data,
+    require_fusion,
+    require_trackers,
+    require_weights,
+)
 
 if TYPE_CHECKING:
     from fusetrain.build import TrainingData
@@ -76,6 +82,7 @@ def train(
     extra = (*(sets or ()), *as_sets(name, devices, max_restarts))
     settings = load_config(config, extra, checks=[config_checks]).placed(data)
     require_data(settings)
+    require_trackers(settings)
     if with_baselines:
         require_fusion(settings)
     hosts = Hosts.named(nnodes, rdzv, node_rank)
@@ -119,6 +126,7 @@ def resume(
     folder = RunDir.open(run)
     extra = (*(sets or ()), *as_sets(None, devices, max_restarts))
     wanted = load_config(folder.config, extra, checks=[config_checks])
+    require_trackers(wanted.config)
     hosts = Hosts.named(nnodes, rdzv, node_rank)
     if is_to_launch(wanted.config, hosts, is_asked=devices is not None):
         launch_ranks(context, wanted.config, hosts)

@@ -6,7 +6,7 @@ in one error, each with its place. What a setting means is told in `schema.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fusetrain.config.faults import Keys, dotted, located_problems, shown
+from fusetrain.config.keys import all_keys, leaves
 from fusetrain.config.schema import Config
 from fusetrain.config.yaml import (
     YamlDocument,
@@ -105,7 +106,7 @@ def load_config(
     if problems:
         raise fault_error([problem for _, problem in problems], "config")
     config = Config.model_validate(layers.value, strict=True)
-    sources = {dotted(keys): layers.source(keys) for keys in _leaves(config.model_dump())}
+    sources = {dotted(keys): layers.source(keys) for keys in leaves(config.model_dump())}
     data_path = layers.folder(("data",)) / config.data if config.data is not None else None
     named = config.model.paths.items()
     model_paths = {key: layers.folder(("model", key)) / named_path for key, named_path in named}
@@ -166,7 +167,7 @@ class _Layers:
             group = group[key]
         group[keys[-1]] = value
         self._origins = {old: at for old, at in self._origins.items() if old[: len(keys)] != keys}
-        for inner_keys in _all_keys(value, prefix=keys):
+        for inner_keys in all_keys(value, prefix=keys):
             self._put(inner_keys, source="--set", where=where, folder=Path())
 
     def source(self, keys: Keys) -> str:
@@ -279,20 +280,3 @@ def _merged(base: Mapping[Any, Any], top: Mapping[Any, Any]) -> dict[Any, Any]:
         both = isinstance(result.get(key), dict) and isinstance(value, dict)
         result[key] = _merged(result[key], value) if both else value
     return result
-
-
-def _all_keys(value: Any, *, prefix: Keys) -> Iterator[Keys]:
-    """Yield the path of a value and of everything in it."""
-    yield prefix
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _all_keys(item, prefix=(*prefix, key))
-
-
-def _leaves(value: Any, *, prefix: Keys = ()) -> Iterator[Keys]:
-    """Yield the path of every value that is no group; an empty group counts as a value."""
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _leaves(item, prefix=(*prefix, key))
-    else:
-        yield prefix
