@@ -29,6 +29,7 @@ LAYERS = (
         "training",
         "reporters",
         "tracking",
+        "tuning",
         "inference",
         "judging",
         "judgement_figures",

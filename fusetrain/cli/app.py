@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "prepare": ("fusetrain.cli.prepare:prepare", "Make a new data set from an old one."),
     "train": ("fusetrain.cli.training:train", "Train a detector."),
     "resume": ("fusetrain.cli.training:resume", "Continue a run where it stopped."),
+    "tune": ("fusetrain.cli.tuning:tune", "Search for better settings, trial by trial."),
     "plot-lr": ("fusetrain.cli.reports:plot_lr", "Draw a schedule, planned or as it was."),
     "val": ("fusetrain.cli.inference:val", "Measure a trained detector."),
     "predict": ("fusetrain.cli.inference:predict", "Detect on pairs and draw what was found."),

@@ -77,7 +77,7 @@ def hold(path: Path) -> Iterator[None]:
     """
     mine = str(Holder.here())
     try:
-        with _opened(path) as file:
+        with alone_with(path) as file:
             text = file.read()
             _refuse_living(text, path)
             file.seek(0)
@@ -112,8 +112,11 @@ def _refuse_living(text: str, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[IO[str]]:
-    """Open a lock file, made if need be, while no other process of this host has it open so."""
+def alone_with(path: Path) -> Iterator[IO[str]]:
+    """Open a file, made if need be, while no other process of this host has it open so.
+
+    Others wait; this is for what takes a moment.
+    """
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
         with os.fdopen(descriptor, "r+", encoding="utf-8", errors="replace") as file:
@@ -138,7 +141,7 @@ def _release(path: Path, mine: str) -> None:
     with contextlib.suppress(OSError):
         if not path.exists():
             return
-        with _opened(path) as file:
+        with alone_with(path) as file:
             if file.read().strip() == mine:
                 path.unlink(missing_ok=True)
 
