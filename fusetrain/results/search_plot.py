@@ -62,10 +62,12 @@ def save_search_figure(
 
 
 def _draw_scores(axes: Axes, points: Sequence[SearchPoint], *, metric: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_title("trials")
     axes.set_xlabel("trial")
     axes.set_ylabel(metric)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(True)
     if not points:
         say_empty(axes, "no trial has a score yet")
