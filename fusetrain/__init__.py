@@ -7,7 +7,7 @@ Data goes one way: ``config -> index -> loader -> detector -> loss -> engine -> 
 - `data`: files to batches                    - `loss`: assignment and losses
 - `results`: metrics, run folder, figures     - `config`: typed settings
 - `prepare`: new data sets from old ones    - `build`: turns a config into objects
-- `cli`: the commands                      - `api`: the same for Python: Detector, val, predict
+- `cli`: the commands                      - `api`, `commands`: the same for Python
 """
 
 from __future__ import annotations
@@ -16,9 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusetrain.api import Detector, Found, predict, val
+    from fusetrain.commands import check_data, export_onnx, plot_lr, resume, train, tune
 
 __version__ = "0.1.0"
-__all__ = ["Detector", "Found", "__version__", "predict", "val"]
+__all__ = [
+    "Detector",
+    "Found",
+    "__version__",
+    "check_data",
+    "export_onnx",
+    "plot_lr",
+    "predict",
+    "resume",
+    "train",
+    "tune",
+    "val",
+]
+_API = ("Detector", "Found", "predict", "val")
 
 
 def __getattr__(name: str) -> Any:
@@ -26,5 +40,6 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         from importlib import import_module
 
-        return getattr(import_module("fusetrain.api"), name)
+        module = "fusetrain.api" if name in _API else "fusetrain.commands"
+        return getattr(import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,6 +37,7 @@ LAYERS = (
         "predicting",
         "prediction_files",
         "api",
+        "commands",
         "given_pairs",
         "given_films",
         "dry_run",
