@@ -1,4 +1,4 @@
-"""What a config must obey beyond the types of its values: known names, and values that fit together.
+"""What a config must obey beyond the types of its values: known names, values that fit.
 
 Only tables of names are imported here, no numpy, no torch, so that a wrong config is answered at
 once. What the settings are turned into is the business of `build.py`.
@@ -127,12 +127,18 @@ def require_trackers(config: Config) -> None:
         ResourceError: One is not.
     """
     for name in config.run.trackers:
-        missing = [module for module in NEEDED.get(name, ()) if find_spec(module) is None]
+        missing = [module for module in NEEDED.get(name, ()) if not _is_installed(module)]
         if missing:
             raise ResourceError(
                 f"tracker {name}: {' and '.join(missing)} not installed",
                 remedy=f"pip install 'fusetrain[{name}]', or --set run.trackers=[]",
             )
+
+
+def _is_installed(module: str) -> bool:
+    """Return whether a package is there; a mere folder of that name, such as W&B leaves, is none."""
+    spec = find_spec(module)
+    return spec is not None and spec.origin is not None
 
 
 def _is_folder_name(name: str) -> bool:

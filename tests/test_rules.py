@@ -1,10 +1,12 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fusetrain.config.schema import Config
-from fusetrain.errors import ConfigError
-from fusetrain.rules import config_checks, require_data
+from fusetrain.errors import ConfigError, ResourceError
+from fusetrain.results.trackers import NEEDED
+from fusetrain.rules import config_checks, require_data, require_trackers
 
 
 def problems(**groups: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
@@ -35,3 +37,16 @@ def test_data_set_must_be_named() -> None:
     assert str(require_data(Config(data="set/data.yaml"))) == "set/data.yaml"
     with pytest.raises(ConfigError, match="names no data set"):
         require_data(Config())
+
+
+def test_a_folder_is_not_taken_for_the_package_of_a_tracker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "some_tracker").mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(NEEDED, "wandb", ("some_tracker",))  # type: ignore[arg-type]
+    config = Config.model_validate({"run": {"trackers": ["wandb"]}})
+    with pytest.raises(ResourceError, match="some_tracker not installed"):
+        require_trackers(config)
+    (tmp_path / "some_tracker" / "__init__.py").touch()
+    require_trackers(config)
