@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fusetrain.cli.console import stderr_console, visible
@@ -31,7 +32,8 @@ def checked_data(spec: DataSpec, settings: Config, allowed: Sequence[str]) -> Tr
 
     report = _audited(spec, settings.train.imgsz, allowed=allowed)
     _print_remarks(report)
-    return build.open_data(settings, scans=report.scans)
+    data = build.open_data(settings, scans=report.scans)
+    return replace(data, findings=dict(report.counts))
 
 
 def _audited(spec: DataSpec, imgsz: int, *, allowed: Sequence[str]) -> AuditReport:
