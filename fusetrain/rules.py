@@ -136,7 +136,7 @@ def require_trackers(config: Config) -> None:
 
 
 def _is_installed(module: str) -> bool:
-    """Return whether a package is there; a mere folder of that name is none."""
+    """Return whether a package is there; a folder of that name, such as W&B leaves, is none."""
     spec = find_spec(module)
     return spec is not None and spec.origin is not None
 
