@@ -241,8 +241,9 @@ def _patterns(bends: NDArray[np.float32]) -> NDArray[np.float64]:
         bends: (N, K, L) of N images.
     """
     found = np.zeros(len(bends))
-    is_long = bends.shape[2] >= MIN_PATTERN_LINES
-    told = np.flatnonzero(_shared_powers(bends)) if is_long else []
+    if bends.shape[2] < MIN_PATTERN_LINES:
+        return found
+    told = np.flatnonzero(_shared_powers(bends))
     if not len(told):
         return found
     # Edges that run across the image, as of a road, are few lines; a pattern is in all of them.
