@@ -59,10 +59,9 @@ def measure_lines(
     large = [n for n in range(len(rows)) if len(rows[n]) == columns[n].shape[1] == NUM_LINES]
     if large:
         sampled = [columns[n].T for n in large] + [rows[n] for n in large]
-        for place, is_suspect in enumerate(_suspects(sampled)):
-            if is_suspect:
-                where = place // len(large), large[place % len(large)]
-                dead[where], pattern[where] = _judge(sampled[place])
+        where = [(kind, n) for kind in (0, 1) for n in large]
+        for place, result in _found(sampled).items():
+            dead[where[place]], pattern[where[place]] = result
     return {
         "dead_rows": dead[0],
         "dead_columns": dead[1],
@@ -116,17 +115,35 @@ def _side_by_side(sampled: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     )
 
 
-def _suspects(sampled: Sequence[NDArray[np.uint8]]) -> list[bool]:
-    """Return which images need `_judge`, all at once: it finds nothing in the others.
+def _found(sampled: Sequence[NDArray[np.uint8]]) -> dict[int, tuple[int, float]]:
+    """Return what `_judge` would find, image by image; it finds nothing in those left out.
 
     Args:
         sampled: (NUM_LINES, L) of each image, pixels along each of its L lines.
     """
+    is_odd, is_pattern = _suspects(sampled)
+    found = {place: _judge(sampled[place]) for place in np.flatnonzero(is_odd).tolist()}
+    alike: dict[int, list[int]] = {}
+    for place in np.flatnonzero(is_pattern & ~is_odd).tolist():
+        alike.setdefault(sampled[place].shape[1], []).append(place)
+    for places in alike.values():
+        bands = MEAN_OF_BANDS @ np.stack([sampled[place] for place in places]).astype(np.float32)
+        patterns = _patterns(np.diff(bands, n=2)).tolist()
+        found |= {place: (0, own) for place, own in zip(places, patterns, strict=True)}
+    return found
+
+
+def _suspects(
+    sampled: Sequence[NDArray[np.uint8]],
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which images may have dead lines, and which may have a pattern, all at once."""
     lengths = np.array([own.shape[1] for own in sampled])
     ends = lengths.cumsum()
     starts = ends - lengths
-    bands = MEAN_OF_BANDS @ _side_by_side(sampled).astype(np.float32)
-    dead = bands.max(axis=0) - bands.min(axis=0) <= FLAT_LEVELS
+    levels = _side_by_side(sampled)
+    bands = MEAN_OF_BANDS @ levels.astype(np.float32)
+    flat = bands.max(axis=0) - bands.min(axis=0) <= FLAT_LEVELS
+    flat[flat] = np.ptp(levels[:, flat], axis=0) <= DEAD_SPREAD
     bends = np.zeros_like(bands)
     steps = bands[:, 1:] - bands[:, :-1]
     np.subtract(steps[:, 1:], steps[:, :-1], out=bends[:, :-2])
@@ -134,12 +151,32 @@ def _suspects(sampled: Sequence[NDArray[np.uint8]]) -> list[bool]:
     spikes = np.abs(bends).min(axis=0) > 2.0 * SPIKE_LEVELS
     total = bends.sum(axis=0)
     power = np.add.reduceat((bends * bends).sum(axis=0), starts)
-    # As `_shared_power` has it; rounding must not hide anything.
+    # As `_shared_powers` has it; rounding must not hide anything.
     shared = np.add.reduceat(total * total, starts) - power
     is_pattern = shared > 0.99 * PATTERN_CORRELATION * (NUM_BANDS - 1) * power
     is_pattern &= lengths - 2 >= MIN_PATTERN_LINES
-    suspects: list[bool] = (np.logical_or.reduceat(dead | spikes, starts) | is_pattern).tolist()
-    return suspects
+    return _have_inner_run(flat, starts, ends) | np.logical_or.reduceat(spikes, starts), is_pattern
+
+
+def _have_inner_run(
+    flat: NDArray[np.bool_], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Return which images have flat lines that `_flat` would take for dead by their place.
+
+    Args:
+        flat: Whether each line is flat, of all images behind one another.
+        starts: First line of each image.
+        ends: First line behind each image.
+    """
+    before, after = np.roll(flat, 1), np.roll(flat, -1)
+    before[starts] = after[ends - 1] = False
+    first, last = np.flatnonzero(flat & ~before), np.flatnonzero(flat & ~after)
+    image = np.searchsorted(ends, first, side="right")
+    is_inner = (first > starts[image]) & (last < ends[image] - 1)
+    is_inner &= last - first < (ends - starts)[image] // 4
+    found = np.zeros(len(starts), np.bool_)
+    found[image[is_inner]] = True
+    return found
 
 
 def _judge(levels: NDArray[np.uint8]) -> tuple[int, float]:
@@ -160,7 +197,7 @@ def _judge(levels: NDArray[np.uint8]) -> tuple[int, float]:
     num_dead = int(np.count_nonzero(dead))
     if num_dead:
         bends = bends[:, ~(dead[2:] | dead[1:-1] | dead[:-2])]
-    return num_dead, _pattern(bends)
+    return num_dead, float(_patterns(bends[None])[0])
 
 
 def _flat(
@@ -197,21 +234,35 @@ def _spikes(steps: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray((height.min(axis=0) > limit) | (height.max(axis=0) < -limit))
 
 
-def _pattern(bends: NDArray[np.float32]) -> float:
-    """Return the RMS, in levels, of what the bands have in common; 0 where they do not agree."""
-    if bends.shape[1] < MIN_PATTERN_LINES or not _shared_power(bends):
-        return 0.0
+def _patterns(bends: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the RMS, in levels, of what the bands have in common; 0 where they do not agree.
+
+    Args:
+        bends: (N, K, L) of N images.
+    """
+    found = np.zeros(len(bends))
+    if bends.shape[2] < MIN_PATTERN_LINES:
+        return found
+    told = np.flatnonzero(_shared_powers(bends))
+    if not len(told):
+        return found
     # Edges that run across the image, as of a road, are few lines; a pattern is in all of them.
-    limit = OUTLIER_RATIO * float(np.median(np.abs(bends)))
-    shared = _shared_power(np.clip(bends, -limit, limit))
+    own = bends[told]
+    middle = np.median(np.abs(own).reshape(len(own), -1), axis=1)
+    limit = OUTLIER_RATIO * middle[:, None, None]
     # A pattern without memory from line to line has bends of 6 times its variance.
-    return float((shared / 6.0) ** 0.5)
+    found[told] = (_shared_powers(np.clip(own, -limit, limit)) / 6.0) ** 0.5
+    return found
 
 
-def _shared_power(bends: NDArray[np.float32]) -> float:
-    """Return the mean product of bends of different bands; 0 where they do not agree."""
-    num_bands, num_lines = bends.shape
-    total = bends.sum(axis=0)
-    power = float(np.vdot(bends, bends))
-    shared = (float(total @ total) - power) / (num_bands - 1)
-    return shared / (num_bands * num_lines) if shared > PATTERN_CORRELATION * power else 0.0
+def _shared_powers(bends: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the mean product of bends of different bands; 0 where they do not agree.
+
+    Args:
+        bends: (N, K, L) of N images.
+    """
+    num_bands, num_lines = bends.shape[1:]
+    total = bends.sum(axis=1, dtype=np.float64)
+    power = np.einsum("nkl,nkl->n", bends, bends, dtype=np.float64)
+    shared = (np.einsum("nl,nl->n", total, total) - power) / (num_bands - 1)
+    return np.where(shared > PATTERN_CORRELATION * power, shared / (num_bands * num_lines), 0.0)

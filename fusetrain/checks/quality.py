@@ -14,9 +14,6 @@ from fusetrain.checks.images import ImageFacts, PairFacts
 from fusetrain.checks.infrared import BLANK_SPREAD
 from fusetrain.checks.measures import IR_APART_PX, RGB_APART_PX
 
-# Below this nothing can be said about sharpness.
-MIN_SIDE_PX = 40
-
 
 @dataclass(frozen=True)
 class Limits:
@@ -29,6 +26,7 @@ class Limits:
         sharpness: See `ImageFacts`.
         entropy: Bits.
         apart_px: What ``sharpness`` compares neighbours with.
+        min_side_px: Below this nothing can be said about sharpness.
     """
 
     dark_level: float
@@ -37,12 +35,13 @@ class Limits:
     sharpness: float
     entropy: float
     apart_px: int
+    min_side_px: int
 
 
 # Sharp scenes reach down to 0.57 (visible); a blur of 1.6 % of the long side stays below 0.55.
-VISIBLE = Limits(20.0, 248.0, 0.4, 0.555, 3.0, RGB_APART_PX)
+VISIBLE = Limits(20.0, 248.0, 0.4, 0.555, 3.0, RGB_APART_PX, 96)
 # Infrared of a cool scene is dark by nature and softer than the visible.
-INFRARED = Limits(12.0, 248.0, 0.4, 0.17, 2.5, IR_APART_PX)
+INFRARED = Limits(12.0, 248.0, 0.4, 0.17, 2.5, IR_APART_PX, 40)
 
 
 def check_quality(facts: PairFacts) -> list[Finding]:
@@ -72,7 +71,7 @@ def _remarks(image: ImageFacts, limits: Limits) -> Iterator[tuple[str, str, dict
         yield "I07", message, numbers
     elif image.entropy < limits.entropy:
         yield "I09", f"{image.entropy:.1f} bits of entropy", {"entropy": round(image.entropy, 3)}
-    elif image.sharpness < limits.sharpness and min(image.size_hw) >= MIN_SIDE_PX:
+    elif image.sharpness < limits.sharpness and min(image.size_hw) >= limits.min_side_px:
         apart = f"pixels {limits.apart_px} apart"
         message = f"neighbours differ by {image.sharpness:.2f} of what {apart} do"
         yield "I08", message, {"sharpness": round(image.sharpness, 4)}

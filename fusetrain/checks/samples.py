@@ -124,5 +124,5 @@ def _as_levels(counts: NDArray[np.generic]) -> tuple[Image.Image, Deep]:
     clipped = float((finite == finite.min()).mean()), float((finite == finite.max()).mean())
     inside = np.unique(finite)
     num_steps = int(np.count_nonzero((inside >= low) & (inside <= high))) - 1
-    step = max(1.0, 255.0 / max(num_steps, 1))
-    return Image.fromarray(levels), Deep(float(high - low), clipped, step)
+    levels_a_step = max(1.0, 255.0 / max(num_steps, 1))
+    return Image.fromarray(levels), Deep(float(high - low), clipped, levels_a_step)

@@ -193,7 +193,11 @@ class _Writer:
         self._digests: dict[str, str] = {}
 
     def write(self, files: Sequence[PlannedFile]) -> list[ManifestRow]:
-        return [self._write(file) for file in files]
+        try:
+            return [self._write(file) for file in files]
+        except FileExistsError as error:
+            place = str(error.filename2 or error.filename)
+            raise DataError(f"two files get one name: {error.strerror}", where=place) from error
 
     def _write(self, file: PlannedFile) -> ManifestRow:
         target = self.staging / file.target

@@ -128,3 +128,27 @@ def test_images_of_many_sizes_are_measured_as_each_alone() -> None:
     alone = [sharpness([own], apart=8)[0] for own in rows]
     assert sharpness(rows, apart=8).tolist() == alone
     assert measured([]) == []
+
+
+def test_dead_lines_are_told_by_their_place_in_their_own_image() -> None:
+    """Flat lines at the border of one image never join with those of the next."""
+    plain, bordered, dead, both, sky = (scene(seed=seed) for seed in range(5))
+    bordered[:1] = bordered[-1:] = 0
+    dead[1] = dead[-2] = 255
+    both[:3] = 0
+    both[100:103] = 0
+    sky[: 240 // 2] = 7
+    images = [bordered, plain, dead, bordered, both, sky, dead]
+    expected = [0, 0, 2, 0, 3, 0, 2]
+    assert [found.dead_rows for found in measured(images)] == expected
+    assert [found.dead_columns for found in measured([one.T for one in images])] == expected
+
+
+def test_stripes_beside_dead_lines_are_measured_without_them() -> None:
+    rng = np.random.Generator(np.random.PCG64(0))
+    striped = np.clip(scene() + rng.normal(0, 5, 320), 0, 255).astype(np.uint8)
+    broken = striped.copy()
+    broken[:, 150] = 255
+    before, after = measured([striped, broken])
+    assert (before.dead_columns, after.dead_columns) == (0, 1)
+    assert after.column_pattern == pytest.approx(before.column_pattern, rel=0.05)

@@ -178,7 +178,7 @@ def test_frames_that_all_fill_the_range_are_a_remark() -> None:
         ({"high": 9.0}, "I06"),
         ({"median": 252.0}, "I07"),
         ({"clipped_high": 0.6}, "I07"),
-        ({"sharpness": 0.53}, "I08"),
+        ({"sharpness": 0.13}, "I08"),
         ({"entropy": 1.5}, "I09"),
     ],
 )

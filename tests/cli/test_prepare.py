@@ -119,7 +119,7 @@ def test_json_is_one_object_that_says_what_came_of_it(
         (["cache", "demo", "--scale", "2"], 2, "--scale 2 expected: a number less than 1"),
         (["cache", "demo", "--out", "demo/cache"], 4, "inside the data set"),
         (["cache", "demo", "--out", "move.json"], 6, "cannot be written"),
-        (["split", "demo", "--out", "move.json/new"], 6, "next: choose another --out"),
+        (["rename", "demo", "--out", "move.json/new"], 6, "next: choose another --out"),
         (["convert", "demo", "--out", "/proc/new", "--to", "coco"], 6, "cannot be written"),
     ],
 )

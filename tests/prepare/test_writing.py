@@ -136,7 +136,7 @@ def test_a_file_that_vanished_is_named_and_leaves_nothing(tmp_path: Path) -> Non
 
 def test_two_files_with_one_name_are_refused(plan: Plan, tmp_path: Path) -> None:
     doubled = replace(plan, files=(*plan.files, plan.files[0]))
-    with pytest.raises(DataError, match="File exists"):
+    with pytest.raises(DataError, match="two files get one name"):
         write_plan(doubled, tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 

@@ -85,7 +85,7 @@ def written(report: AuditReport, folder: Path) -> Page:
 
 
 def facts_of(data: Path) -> list[PairFacts]:
-    image = ImageFacts((48, 64), 8, b"digest", chroma=9.0, num_colours=90, spread=200.0)
+    image = ImageFacts((48, 64), 8, 0, picture=b"digest", chroma=9.0, num_colours=90, spread=200.0)
     return [
         PairFacts("train", row, "r", "i", replace(image, median=90.0 + row), image)
         for row in range(4)
