@@ -10,45 +10,37 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
 from fusetrain import build, distributed
-from fusetrain.batches import VAL_BATCH_FACTOR, BatchSource
+from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.stages import run_epochs
 from fusetrain.data.dataset import SampleKey
 from fusetrain.data.index import DatasetIndex
-from fusetrain.data.loader import EpochBatches, collate, val_batches
+from fusetrain.data.loader import EpochBatches, collate
 from fusetrain.data.quarantine import LeftOutError
 from fusetrain.engine.infer import Validation
 from fusetrain.results.album import Album
-from fusetrain.results.confusion import confusion_matrix
-from fusetrain.results.confusion_plot import save_confusion_figure
 from fusetrain.results.label_plot import LabelArrays, save_labels_figure
 from fusetrain.results.lr_chart import LrChart, LrLine
 from fusetrain.results.lr_plot import save_lr_figure
-from fusetrain.results.metrics import ScoredBoxes
-from fusetrain.results.pictures import DrawnBox
-from fusetrain.results.plots import save_pr_figure, save_results_figure
+from fusetrain.results.plots import save_results_figure
 from fusetrain.results.run_dir import Row, RunDir
-from fusetrain.results.sheets import SheetPair, has_colour_key, pair_sheet
 from fusetrain.sample import Batch
 from fusetrain.schedule.plan import SchedulePlan
-
-NUM_BATCHES = 3
-TRAIN_PAIRS = 8  # of a batch; each may be a mosaic of four
-VAL_PAIRS = 12
-TRAIN_SHEETS = tuple(f"train_batch{number}.jpg" for number in range(NUM_BATCHES))
-VAL_SHEETS = tuple(
-    f"val_batch{number}_{kind}.jpg" for number in range(NUM_BATCHES) for kind in ("labels", "pred")
+from fusetrain.val_pictures import (
+    NUM_BATCHES,
+    VAL_PICTURES,
+    save_sheet,
+    true_pairs,
+    write_validation,
 )
-END_PICTURES = ("results.png", "lr.png", "PR_curve.png", "confusion_matrix.png", VAL_SHEETS[0])
-# Where no detection is right, no confidence is the best; then that of `predict` is used.
-FALLBACK_CONFIDENCE = 0.25
-MAX_DRAWN_DETECTIONS = 60
-JPEG_QUALITY = 88
+
+TRAIN_PAIRS = 8  # of a batch; each may be a mosaic of four
+TRAIN_SHEETS = tuple(f"train_batch{number}.jpg" for number in range(NUM_BATCHES))
+END_PICTURES = ("results.png", "lr.png", *VAL_PICTURES)
 MAX_PLAN_POINTS = 800
 MAX_LOGGED_POINTS = 60
 
@@ -78,9 +70,9 @@ def write_start(run: RunDir, source: BatchSource, data: TrainingData, *, warn: W
             for number, (path, batch) in enumerate(
                 zip(paths, first_train_batches(source), strict=False)
             ):
-                _save_sheet(
+                save_sheet(
                     path,
-                    _true_pairs(batch, data.train.class_names),
+                    true_pairs(batch, data.train.class_names),
                     title=f"Training batch {number + 1} of epoch 1, pairs 1 to {len(batch)}",
                     class_names=data.train.class_names,
                 )
@@ -110,12 +102,16 @@ def write_end(
         return
     album = Album(run.path)
     with album.pages("results.png") as (path,):
-        warmup_epochs = plan.warmup_steps / plan.steps_per_epoch
-        save_results_figure(path, history, warmup_epochs=warmup_epochs)
+        save_results_figure(
+            path,
+            history,
+            warmup_epochs=plan.warmup_steps / plan.steps_per_epoch,
+            stages=plan.stage_spans(),
+        )
     with album.pages("lr.png") as (path,):
         save_lr_figure(lr_chart(plan, history, name=run.path.name), path)
     if validation is not None:
-        _write_validation(album, source, validation)
+        write_validation(album, source, validation)
     album.report(warn)
 
 
@@ -157,6 +153,7 @@ def lr_chart(plan: SchedulePlan, history: Sequence[Row], *, name: str) -> LrChar
         num_epochs=plan.epochs,
         warmup_epochs=plan.warmup_steps / plan.steps_per_epoch,
         restarts=[step / plan.steps_per_epoch for step in plan.restarts],
+        stages=plan.stage_spans(),
     )
 
 
@@ -184,89 +181,3 @@ def _labels_of(index: DatasetIndex) -> LabelArrays:
 
 def _title_of(index: DatasetIndex) -> str:
     return f"Labels of {index.split}: {len(index)} pairs, {len(index.box_classes)} boxes"
-
-
-def _write_validation(album: Album, source: BatchSource, validation: Validation) -> None:
-    metrics, names = validation.metrics, source.val_data.index.class_names
-    confidence = metrics.best_confidence if metrics.map50 else FALLBACK_CONFIDENCE
-    with album.pages("PR_curve.png") as (path,):
-        save_pr_figure(path, metrics.curves, class_names=names, ap50=metrics.per_class.ap50)
-    with album.pages("confusion_matrix.png") as (path,):
-        matrix = confusion_matrix(
-            validation.truth, validation.found, num_classes=len(names), confidence=confidence
-        )
-        save_confusion_figure(path, matrix, class_names=names, confidence=confidence)
-    with album.pages(*VAL_SHEETS) as paths:
-        batches = val_batches(
-            source.val_data,
-            batch=min(VAL_PAIRS, VAL_BATCH_FACTOR * build.batch_size(source.config)),
-        )
-        for number, batch in enumerate(islice(batches, NUM_BATCHES)):
-            title = f"Validation batch {number + 1}, {len(batch)} pairs"
-            true, found = paths[2 * number : 2 * number + 2]
-            pairs = _true_pairs(batch, names)
-            _save_sheet(true, pairs, title=f"{title}: labels", class_names=names)
-            pairs = _found_pairs(batch, validation.found, names, confidence=confidence)
-            title = f"{title}: detections with a score of {confidence:.3g} or more"
-            _save_sheet(found, pairs, title=title, class_names=names)
-
-
-def _save_sheet(
-    path: Path, pairs: Sequence[SheetPair], *, title: str, class_names: Sequence[str]
-) -> None:
-    sheet = pair_sheet(pairs, title=title, class_names=class_names)
-    # Without 4:4:4 the thin coloured lines fade into the grey of the IR images.
-    sheet.save(path, format="JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
-
-
-def _true_pairs(batch: Batch, class_names: Sequence[str]) -> list[SheetPair]:
-    """Return the pairs of a batch with their true boxes."""
-    pairs = []
-    for row in range(len(batch)):
-        is_box = batch.is_box[row]
-        boxes = _drawn(
-            batch.boxes_xyxy_px[row, is_box].tolist(),
-            batch.classes[row, is_box].tolist(),
-            class_names=class_names,
-        )
-        pairs.append(SheetPair(batch.pixels[row].numpy(), boxes))
-    return pairs
-
-
-def _found_pairs(
-    batch: Batch, found: ScoredBoxes, class_names: Sequence[str], *, confidence: float
-) -> list[SheetPair]:
-    """Return the pairs of a batch with their best detections, moved from originals to canvas."""
-    rows = np.flatnonzero(found.scores >= confidence)
-    rows = rows[np.argsort(-found.scores[rows], kind="stable")]
-    pairs = []
-    for row, sample_id in enumerate(batch.sample_ids.tolist()):
-        members = rows[found.image_ids[rows] == sample_id][:MAX_DRAWN_DETECTIONS]
-        scale_x, scale_y, left, top = batch.canvas_from_original[row].tolist()
-        moved = found.boxes_xyxy_px[members] * (scale_x, scale_y, scale_x, scale_y)
-        moved += (left, top, left, top)
-        boxes = _drawn(
-            moved.tolist(),
-            found.classes[members].tolist(),
-            scores=found.scores[members].tolist(),
-            class_names=class_names,
-        )
-        pairs.append(SheetPair(batch.pixels[row].numpy(), boxes))
-    return pairs
-
-
-def _drawn(
-    boxes_xyxy_px: Sequence[Sequence[float]],
-    classes: Sequence[int],
-    *,
-    class_names: Sequence[str],
-    scores: Sequence[float] | None = None,
-) -> list[DrawnBox]:
-    """Return boxes with their names, unless colours say those, and with their scores, if any."""
-    names = ["" if has_colour_key(class_names) else class_names[number] for number in classes]
-    if scores is not None:
-        names = [f"{name} {score:.2f}".strip() for name, score in zip(names, scores, strict=True)]
-    return [
-        DrawnBox((box[0], box[1], box[2], box[3]), number, name)
-        for box, number, name in zip(boxes_xyxy_px, classes, names, strict=True)
-    ]

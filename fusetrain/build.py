@@ -39,12 +39,14 @@ class TrainingData:
         train: Pairs that are trained on.
         val: Pairs that are validated on.
         window: How raw infrared counts become brightness.
+        findings: Code of a data finding to how often it was found; None where none were looked for.
     """
 
     spec: DataSpec
     train: DatasetIndex
     val: DatasetIndex
     window: ThermalWindow
+    findings: Mapping[str, int] | None = None
 
 
 def open_spec(config: Config) -> DataSpec:

@@ -5,6 +5,7 @@ When it is written is decided in `training.py`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +20,7 @@ from fusetrain.config.stages import run_epochs
 from fusetrain.engine import machine as machines
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.keeper import RunKeeper
+from fusetrain.results.metrics import DetectionMetrics
 from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import GroupKey
 from fusetrain.session import Session, fingerprint
@@ -63,11 +65,43 @@ def start_event(session: Session, state: TrainState) -> dict[str, Any]:
         "fusetrain": fusetrain.__version__,
         "torch": str(torch.__version__),
         "machine": machines.describe(session.machine),
+        "surroundings": machines.surroundings(session.machine),
         "detector": asdict(session.info.detector),
+        "parameters": sum(p.numel() for p in session.detector.parameters()),
         "pairs": {"train": pairs, "val": len(session.data.val)},
         "batches_per_epoch": build.batches_per_epoch(session.config, pairs),
+        **({} if session.data.findings is None else {"findings": session.data.findings}),
         "slot": state.slot,
         "epochs": run_epochs(session.config),
+    }
+
+
+def judged(metrics: DetectionMetrics, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the scores of the best weights for the log; None for classes without a true box."""
+    per_class = metrics.per_class
+    columns = {
+        "ap50_95": per_class.ap50_95,
+        "ap50": per_class.ap50,
+        "precision": per_class.precision,
+        "recall": per_class.recall,
+    }
+    return {
+        "map50_95": metrics.map50_95,
+        "map50": metrics.map50,
+        "precision": metrics.precision,
+        "recall": metrics.recall,
+        "confidence": metrics.best_confidence,
+        "classes": [
+            {
+                "name": name,
+                "num_truth": int(count),
+                **{
+                    key: float(values[row]) if math.isfinite(values[row]) else None
+                    for key, values in columns.items()
+                },
+            }
+            for row, (name, count) in enumerate(zip(class_names, per_class.num_truth, strict=True))
+        ],
     }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.optim import build_optimizer
+from fusetrain.engine.pulse import Pulse
 from fusetrain.engine.recovery import Recovery, Tolerance
 from fusetrain.engine.roles import Limits, Reporter, Validate
 from fusetrain.engine.signals import StopFlag
@@ -63,6 +64,7 @@ class Session:
         info: What is stored with its weights.
         phase: Until when this detector is trained, and what of it stands still.
         notes: What a user should know about how it was put together.
+        pulse: How long the training has waited for its data.
     """
 
     config: Config
@@ -74,6 +76,7 @@ class Session:
     info: WeightsInfo
     phase: Phase
     notes: tuple[str, ...] = ()
+    pulse: Pulse = field(default_factory=Pulse)
 
 
 def choose_machine(config: Config) -> Machine:
@@ -208,7 +211,7 @@ def make_trainer(
             lr_scale=state.lr_scale,
             state=state.schedule,
         ),
-        batches=source.train,
+        batches=session.pulse.timed(source.train),
         validate=validator_of(session, source),
         limits=_limits_of_phase(session),
         keeper=keeper,

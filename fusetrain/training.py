@@ -29,7 +29,7 @@ from fusetrain.failpoints import failpoint
 from fusetrain.reporters import RunReporter
 from fusetrain.requeue import note_job, requeue
 from fusetrain.results.run_dir import RunDir
-from fusetrain.run_records import config_text, keeper_of, log, start_event
+from fusetrain.run_records import config_text, judged, keeper_of, log, start_event
 from fusetrain.session import (
     Session,
     assemble,
@@ -195,6 +195,7 @@ def _train_and_finish(
             warn=reporter.on_note,
         )
         if distributed.is_main():
+            run.event("judged", **judged(validation.metrics, session.data.val.class_names))
             run.event("figures", slot=state.slot)
         failpoint("figures:done")
         distributed.wait_for_main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from fusetrain.config.schema import Config
 from fusetrain.engine.infer import Validation
 from fusetrain.engine.machine import choose_machine
 from fusetrain.results.metrics import GroundTruth, ScoredBoxes, evaluate
+from fusetrain.results.pictures import PALETTE
 from fusetrain.results.run_dir import CSV_COLUMNS, Row, RunDir
 
 START = {"labels.png", "train_batch0.jpg", "train_batch1.jpg", "train_batch2.jpg"}
@@ -28,7 +30,9 @@ END = {
     "results.png",
     "lr.png",
     "PR_curve.png",
+    "confidence_curves.png",
     "confusion_matrix.png",
+    "worst_pairs.json",
     *(f"val_batch{number}_{kind}.jpg" for number in range(2) for kind in ("labels", "pred")),
 }
 HISTORY: list[Row] = [
@@ -104,7 +108,7 @@ def test_start_and_end_write_every_picture_whole(prepare: Callable[..., Prepared
     finish(run, source, validation(data))
     assert names(run) == START | END
     assert artifacts.has_end_pictures(run)
-    for path in run.path.iterdir():
+    for path in sorted(run.path.glob("*.[jp][pn]g")):
         with Image.open(path) as image:
             image.load()
             assert min(image.size) > 250
@@ -165,6 +169,37 @@ def test_runs_that_find_little_or_nothing_have_all_pictures(
 ) -> None:
     run, source, data = prepare()
     finish(run, source, validation(data, share=share))
+    assert names(run) == END | {"worst_pairs.jpg"}
+
+
+def test_worst_pairs_are_shown_with_what_is_wrong_and_where_they_are(
+    prepare: Callable[..., Prepared],
+) -> None:
+    run, source, data = prepare()
+    finish(run, source, validation(data, share=0.5))
+    told = json.loads((run.path / "worst_pairs.json").read_text(encoding="utf-8"))
+    paths = data.val.rgb_paths
+    assert [(pair["rgb"], pair["missed"], pair["found"]) for pair in told["pairs"]] == [
+        (paths[2], 2, 0),
+        (paths[1], 1, 1),
+    ]
+    with Image.open(run.path / "worst_pairs.jpg") as image:
+        sheet = np.asarray(image.convert("RGB"), np.int16)
+    for pair, dashed in zip(told["pairs"], (2, 1), strict=True):
+        left, top, right, bottom = pair["place"]
+        shown = sheet[top:bottom, (left + right) // 2 : right]
+        is_missed = np.abs(shown - PALETTE[0]).sum(axis=2) < 60
+        is_found = np.abs(shown - PALETTE[2]).sum(axis=2) < 60
+        assert is_missed.sum() > 100 * dashed
+        assert (is_found.sum() > 100) == (pair["found"] > 0)
+
+
+def test_pairs_without_an_error_leave_no_sheet_of_the_worst(
+    prepare: Callable[..., Prepared],
+) -> None:
+    run, source, data = prepare()
+    finish(run, source, validation(data, share=0.5))
+    finish(run, source, validation(data))
     assert names(run) == END
 
 
@@ -194,7 +229,7 @@ def test_without_matplotlib_the_sheets_remain(
     said: list[str] = []
     write_start(run, source, data, warn=said.append)
     finish(run, source, validation(data), warn=said.append)
-    assert names(run) == {name for name in START | END if name.endswith(".jpg")}
+    assert names(run) == {name for name in START | END if not name.endswith(".png")}
     assert len(said) == 2
     assert all("matplotlib" in text for text in said)
     assert all(name in said[1] for name in ("results.png", "lr.png", "PR_curve.png"))

@@ -6,6 +6,7 @@ The checks are those of `check-data`; what is accepted is decided in `checks/`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fusetrain.cli.console import stderr_console, visible
@@ -28,7 +29,8 @@ def checked_data(spec: DataSpec, settings: Config, allowed: Sequence[str]) -> Tr
 
     report = _audited(spec, settings.train.imgsz, allowed=allowed)
     _print_remarks(report)
-    return build.open_data(settings, scans=report.scans)
+    data = build.open_data(settings, scans=report.scans)
+    return replace(data, findings=dict(report.counts))
 
 
 def _audited(spec: DataSpec, imgsz: int, *, allowed: Sequence[str]) -> AuditReport:

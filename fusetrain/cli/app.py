@@ -40,6 +40,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "val": ("fusetrain.cli.inference:val", "Measure a trained detector."),
     "predict": ("fusetrain.cli.inference:predict", "Detect on pairs and draw what was found."),
     "export": ("fusetrain.cli.exporting:export", "Write a detector as an ONNX file."),
+    "report": ("fusetrain.cli.comparing:report", "Write one HTML page about one run or more."),
+    "compare": ("fusetrain.cli.comparing:compare", "Set runs side by side."),
     "models": ("fusetrain.cli.catalogue:models", "List all detectors with what they cost."),
     "config": ("fusetrain.cli.settings:config", "Show all settings of a config, or their schema."),
 }

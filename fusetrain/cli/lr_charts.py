@@ -49,7 +49,7 @@ def chart_of(
         warmup_epochs=next(iter(_shared(plans, _warmup_of)), 0.0),
         losses=losses if with_loss else (),
         restarts=_shared(plans, _restarts_of),
-        stages=_shared(plans, _stages_of),
+        stages=_shared(plans, SchedulePlan.stage_spans),
         momenta=tuple(_momentum_lines(plans)),
     )
 
@@ -68,13 +68,6 @@ def _warmup_of(plan: SchedulePlan) -> tuple[float, ...]:
 
 def _restarts_of(plan: SchedulePlan) -> tuple[float, ...]:
     return tuple(step / plan.steps_per_epoch for step in plan.restarts)
-
-
-def _stages_of(plan: SchedulePlan) -> tuple[tuple[float, float, str], ...]:
-    per_epoch = plan.steps_per_epoch
-    return tuple(
-        (first / per_epoch, (last + 1) / per_epoch, name) for first, last, name in plan.stages
-    )
 
 
 def sampled_steps(plan: SchedulePlan) -> list[int]:

@@ -5,7 +5,6 @@ With a terminal a bar shows the running epoch; with or without one, each epoch l
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,6 +24,7 @@ from fusetrain.cli.ranks import (
     ranks_in_all,
     say,
 )
+from fusetrain.cli.run_end import print_end
 from fusetrain.config.load import LoadedConfig, load_config
 from fusetrain.config.schema import Config
 from fusetrain.hosts import Hosts, is_to_launch
@@ -157,8 +157,9 @@ def _train_here(settings: Config, allowed: Sequence[str], *, with_baselines: boo
         if with_baselines:
             _train_with_baselines(settings, splits)
             return
-        run = train_in_new_folder(settings, splits, reporter=ConsoleReporter())
-        _print_end(run.path)
+        reporter = ConsoleReporter()
+        run = train_in_new_folder(settings, splits, reporter=reporter)
+        print_end(run.path, reporter.example)
 
 
 def _resume_here(
@@ -176,19 +177,20 @@ def _resume_here(
     from fusetrain.session import choose_machine
 
     device, timeout = choose_machine(wanted.config).device, wanted.config.train.collective_timeout
+    reporter = ConsoleReporter()
     with distributed.process_group(device, timeout_seconds=timeout):
         resume_run(
             folder,
             wanted,
             accept_data_change=accept_data_change,
             accept_change=accept_change,
-            reporter=ConsoleReporter(),
+            reporter=reporter,
         )
         fused = fused_run_of(folder)
         if fused is not None:
             config = load_config(fused.config, checks=[config_checks]).placed()
             _compare_with_baselines(fused, config, build.open_data(config), done=folder)
-        _print_end(folder.path)
+        print_end(folder.path, reporter.example)
 
 
 def _train_with_baselines(settings: Config, splits: TrainingData) -> None:
@@ -197,9 +199,10 @@ def _train_with_baselines(settings: Config, splits: TrainingData) -> None:
     from fusetrain.cli.live import ConsoleReporter
     from fusetrain.training import train as train_in_new_folder
 
-    run = train_in_new_folder(settings, splits, reporter=ConsoleReporter(), on_folder=mark)
+    reporter = ConsoleReporter()
+    run = train_in_new_folder(settings, splits, reporter=reporter, on_folder=mark)
     _compare_with_baselines(run, settings, splits, done=run)
-    _print_end(run.path)
+    print_end(run.path, reporter.example)
 
 
 def _compare_with_baselines(
@@ -264,16 +267,3 @@ def _print_suggestion(settings: Config, splits: TrainingData) -> None:
     )
     stdout_console().print(suggestion, markup=False)
     stderr_console().print(f"picture: {visible(picture)}", markup=False, soft_wrap=True)
-
-
-def _print_end(run: Path) -> None:
-    """Print where the run is, as it is reached from here, and what can be done with it."""
-    here = Path.cwd()
-    shown = run.relative_to(here) if run.is_relative_to(here) else run
-    word = shlex.quote(str(shown))
-    for line in (
-        f"run folder: {shown}",
-        f"next: fusetrain val {word}",
-        f"      fusetrain plot-lr {word}",
-    ):
-        say(line)

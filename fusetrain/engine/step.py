@@ -44,6 +44,7 @@ class StepRunner:
         micro_batch: Pairs that are computed at once at most; 0 is all of a batch. Halved when
             memory runs out; the parts of a batch count by their pairs, so that only the batch
             statistics, and the number of boxes that a loss is divided by, are those of a part.
+        loss_sums: (4,) what the last step returned, on the device.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class StepRunner:
         self.micro_batch = 0
         self._counts = torch.zeros(3, device=machine.device)
         self.grad_norm = torch.zeros(())
+        self.loss_sums = torch.zeros(4)
 
     def enter(self, stage: Stage) -> None:
         """Train what a stage trains from now on, and put the model into training mode."""
@@ -114,7 +116,8 @@ class StepRunner:
         made = updates + 1 - self._skips_to_count(skipped)
         if self.average is not None and made > updates:
             self.average.update(made)
-        return torch.where(skipped > 0, torch.zeros_like(sums), sums), made
+        self.loss_sums = torch.where(skipped > 0, torch.zeros_like(sums), sums)
+        return self.loss_sums, made
 
     def flush(self) -> int:
         """Return 1 if the last step of a GPU run was skipped and not yet counted, else 0."""

@@ -26,6 +26,14 @@ class Album:
         """Return whether a picture is there; False also where that cannot be told."""
         return os.path.exists(self._folder / name)
 
+    def discard(self, name: str) -> None:
+        """Take a picture away, if it is there.
+
+        Raises:
+            OSError: It stays.
+        """
+        (self._folder / name).unlink(missing_ok=True)
+
     @contextmanager
     def pages(self, *names: str) -> Iterator[list[Path]]:
         """Give places to write to; they get their names once the context is left without error."""

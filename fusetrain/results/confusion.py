@@ -7,6 +7,8 @@ Shape legend: C classes, G true boxes, D detections, K detections that are confi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from fusetrain.results.matching import GroundTruth, ScoredBoxes
@@ -21,6 +23,21 @@ from fusetrain.results.overlaps import (
 )
 
 
+@dataclass(frozen=True)
+class Meetings:
+    """Which detection took which true box, whatever their classes.
+
+    Attributes:
+        rows: (K,) row of each detection that counts, best score first.
+        taken: (K,) row of the true box that it took; -1 for none.
+        missed: (M,) rows of the true boxes that none took.
+    """
+
+    rows: Ints
+    taken: Ints
+    missed: Ints
+
+
 def confusion_matrix(
     truth: GroundTruth,
     found: ScoredBoxes,
@@ -29,11 +46,7 @@ def confusion_matrix(
     confidence: float,
     iou: float = 0.5,
 ) -> Ints:
-    """Count which true class was found as which class.
-
-    The detections of an image, best score first, each take the free true box that they overlap
-    most, whatever its class; among equal overlaps one of their own class goes first. Ignored boxes
-    are not counted, and neither are detections that overlap nothing else than them.
+    """Count which true class was found as which class, by `meetings`.
 
     Args:
         truth: The true boxes.
@@ -46,25 +59,45 @@ def confusion_matrix(
         (C + 1, C + 1) int64, row true class, column class of the detection. The last row is
         background (detections of nothing), the last column is background (boxes not found).
     """
-    rows = _ranked(found, confidence)
-    is_ignored = np.zeros(len(truth.classes), bool)
-    if truth.is_ignored is not None:
-        is_ignored = truth.is_ignored
-    taken = _taken(truth, found, rows, is_ignored=is_ignored, iou=iou)
+    met = meetings(truth, found, confidence=confidence, iou=iou)
+    rows, taken = met.rows, met.taken
     is_match = taken >= 0
-    is_counted = np.ones(len(rows), bool)
-    is_counted[is_match] = ~is_ignored[taken[is_match]]
-    rows, taken, is_match = rows[is_counted], taken[is_counted], is_match[is_counted]
     true_of_found = np.full(len(rows), num_classes)
     true_of_found[is_match] = truth.classes[taken[is_match]]
-    is_missed = ~is_ignored
-    is_missed[taken[is_match]] = False
-    missed = truth.classes[is_missed].astype(np.int64)
+    missed = truth.classes[met.missed].astype(np.int64)
     true = np.concatenate((true_of_found, missed))
     said = np.concatenate((found.classes[rows], np.full(len(missed), num_classes)))
     side = num_classes + 1
     cells = true * side + said.astype(np.int64)
     return np.bincount(cells, minlength=side * side).reshape(side, side)
+
+
+def meetings(
+    truth: GroundTruth, found: ScoredBoxes, *, confidence: float, iou: float = 0.5
+) -> Meetings:
+    """Let the detections of an image, best score first, each take one true box.
+
+    A detection takes the free true box that it overlaps most, whatever its class; among equal
+    overlaps one of its own class goes first. Ignored boxes are not counted, and neither are
+    detections that overlap nothing else than them.
+
+    Args:
+        truth: The true boxes.
+        found: The detections, in the same pixels.
+        confidence: Lowest score of a detection that counts.
+        iou: Lowest overlap of a detection with the true box that it takes, in (0, 1).
+    """
+    rows = _ranked(found, confidence)
+    is_ignored = np.zeros(len(truth.classes), bool)
+    if truth.is_ignored is not None:
+        is_ignored = truth.is_ignored
+    taken = _taken(truth, found, rows, is_ignored=is_ignored, iou=iou)
+    is_counted = np.ones(len(rows), bool)
+    is_counted[taken >= 0] = ~is_ignored[taken[taken >= 0]]
+    rows, taken = rows[is_counted], taken[is_counted]
+    is_missed = ~is_ignored
+    is_missed[taken[taken >= 0]] = False
+    return Meetings(rows, taken, np.flatnonzero(is_missed))
 
 
 def _ranked(found: ScoredBoxes, confidence: float) -> Ints:

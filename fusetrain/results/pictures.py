@@ -31,6 +31,7 @@ SMALL_BOX_PX = 20  # below it thick lines would hide what the box holds
 INK = (20, 20, 20)
 WHITE = (255, 255, 255)
 DARK_LUMA = 100.0
+DASH_LINES = 3  # length of a dash in widths of its line
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,13 @@ class DrawnBox:
         box_xyxy_px: Left, top, right, bottom in pixels of the image.
         class_number: Decides the colour.
         label: Text beside the box; may be empty.
+        is_dashed: Its lines have gaps.
     """
 
     box_xyxy_px: tuple[float, float, float, float]
     class_number: int
     label: str
+    is_dashed: bool = False
 
 
 def side_by_side(
@@ -138,10 +141,34 @@ def _draw(image: Image.Image, boxes: Sequence[DrawnBox], *, zoom: float, font_px
         draw.rectangle((left, top, right, bottom), outline=INK, width=1 if is_small else line + 2)
         if right - left > 2 and bottom - top > 2:
             inner = (left + 1, top + 1, right - 1, bottom - 1)
-            draw.rectangle(inner, outline=colour_of(box.class_number), width=line)
+            colour = colour_of(box.class_number)
+            if box.is_dashed:
+                _dashes(draw, inner, colour, line=line)
+            else:
+                draw.rectangle(inner, outline=colour, width=line)
     for box in reversed(boxes):
         if box.label:
             _label(draw, image.size, box, zoom=zoom, font_px=font_px)
+
+
+def _dashes(
+    draw: ImageDraw.ImageDraw,
+    corners: tuple[int, int, int, int],
+    colour: tuple[int, int, int],
+    *,
+    line: int,
+) -> None:
+    """Draw the outline of a box with gaps, through which the dark one below it shows."""
+    left, top, right, bottom = corners
+    inset, dash = line - 1, DASH_LINES * line
+    for start in range(left, right + 1, 2 * dash):
+        end = min(right, start + dash - 1)
+        draw.rectangle((start, top, end, min(bottom, top + inset)), fill=colour)
+        draw.rectangle((start, max(top, bottom - inset), end, bottom), fill=colour)
+    for start in range(top, bottom + 1, 2 * dash):
+        end = min(bottom, start + dash - 1)
+        draw.rectangle((left, start, min(right, left + inset), end), fill=colour)
+        draw.rectangle((max(left, right - inset), start, right, end), fill=colour)
 
 
 def colour_of(class_number: int) -> tuple[int, int, int]:

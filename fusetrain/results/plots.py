@@ -21,6 +21,7 @@ from fusetrain.results.figure_style import (
     save_figure,
     say_empty,
 )
+from fusetrain.results.history import BEST_COLUMN, best_row
 from fusetrain.results.metrics import RECALL_LEVELS, Curves
 from fusetrain.results.overlaps import Floats
 from fusetrain.results.run_dir import Row
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 MAX_MARKED_EPOCHS = 40
 MAX_NAMED_CURVES = 12
-BEST_COLUMN = "metrics/mAP50-95(B)"
 PANELS = (
     ("box loss", (("train/box_loss", "train"), ("val/box_loss", "val"))),
     ("class loss", (("train/cls_loss", "train"), ("val/cls_loss", "val"))),
@@ -45,13 +45,20 @@ PANELS = (
 )
 
 
-def save_results_figure(path: Path, history: Sequence[Row], *, warmup_epochs: float) -> None:
+def save_results_figure(
+    path: Path,
+    history: Sequence[Row],
+    *,
+    warmup_epochs: float,
+    stages: Sequence[tuple[float, float, str]] = (),
+) -> None:
     """Draw losses, precision and recall, average precision and learning rate over the epochs.
 
     Args:
         path: PNG or SVG file.
         history: Rows of `results.csv`; empty cells leave a gap of no value, the line goes on.
         warmup_epochs: Length of the warmup, shaded from 0 on.
+        stages: Begin and end in epochs and the name of each stage; a dotted line where one begins.
 
     Raises:
         ResourceError: The file cannot be written.
@@ -66,14 +73,27 @@ def save_results_figure(path: Path, history: Sequence[Row], *, warmup_epochs: fl
                 _mark_best(axes, history)
             if warmup_epochs:
                 axes.axvspan(0, warmup_epochs, color="0.9", zorder=0)
+            for begin, _, _ in stages[1:]:
+                axes.axvline(begin, color="0.2", linestyle=":", linewidth=1.6, zorder=1)
             axes.set_xlim(0, max(last_epoch * 1.02, last_epoch + 0.2))
             axes.set_xlabel("epoch")
             axes.grid(visible=True)
             legend_above(axes, columns=3)
-        if warmup_epochs:
-            figure.text(0.995, 0.005, "grey: warmup", ha="right", va="bottom", color="0.35")
+        if key := _key_of_marks(warmup_epochs, stages):
+            # A text of its own row: figure.text would lie on the axes.
+            figure.supxlabel(key, fontsize=9, color="0.35", ha="right", x=0.995)
 
     save_figure(path, draw, size_inches=(12.0, 6.6))
+
+
+def _key_of_marks(warmup_epochs: float, stages: Sequence[tuple[float, float, str]]) -> str:
+    """Return what grey ground and dotted lines mean; empty where there are none."""
+    names = [f"{number}: {name}" for number, (_, _, name) in enumerate(stages, start=1)]
+    parts = [
+        "grey: warmup" if warmup_epochs else "",
+        f"dotted: next stage ({'; '.join(names)})" if len(stages) > 1 else "",
+    ]
+    return " · ".join(filter(None, parts))
 
 
 def save_pr_figure(path: Path, curves: Curves, *, class_names: Sequence[str], ap50: Floats) -> None:
@@ -134,9 +154,9 @@ def _draw_columns(axes: Axes, history: Sequence[Row], columns: Sequence[tuple[st
 
 def _mark_best(axes: Axes, history: Sequence[Row]) -> None:
     """Mark the epoch whose weights are kept as the best: the earlier one at a tie."""
-    points = _points(history, BEST_COLUMN)
-    if points:
-        epoch, score = max(points, key=lambda point: point[1])
+    best = best_row(history)
+    if best is not None:
+        epoch, score = best["epoch"] or 0, best[BEST_COLUMN] or 0.0
         label = f"best: {epoch:g}"
         axes.plot(
             [epoch],

@@ -24,6 +24,7 @@ MIN_LONG_SIDE_PX = 480
 MARGIN_PX = 10
 STRIP_FONT_PX = 20
 LABEL_FONT_PX = 13
+CAPTION_FONT_PX = 16
 MAX_NAME_CHARS = 30
 
 
@@ -34,10 +35,25 @@ class SheetPair:
     Attributes:
         pixels: (H, W, 4) uint8; channels R, G, B, IR.
         boxes: In pixels of it; those that stand first are drawn on top.
+        caption: Line above it; a sheet of pairs without one leaves no room for it.
     """
 
     pixels: NDArray[np.uint8]
     boxes: Sequence[DrawnBox]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A sheet, and where its pairs are.
+
+    Attributes:
+        picture: The sheet.
+        places: Left, top, right and bottom of each pair in pixels of it, without its caption.
+    """
+
+    picture: Image.Image
+    places: Sequence[tuple[int, int, int, int]]
 
 
 def pair_sheet(
@@ -45,12 +61,24 @@ def pair_sheet(
 ) -> Image.Image:
     """Return up to MAX_PAIRS pairs in a grid, as large as a sheet allows.
 
+    Args:
+        pairs: At least one; what is beyond MAX_PAIRS is left out.
+        title: What the sheet shows.
+        class_names: For the colours named in the strip.
+    """
+    names = class_names if has_colour_key(class_names) else ()
+    return keyed_sheet(pairs, title=title, key=[(name, n) for n, name in enumerate(names)]).picture
+
+
+def keyed_sheet(pairs: Sequence[SheetPair], *, title: str, key: Sequence[tuple[str, int]]) -> Sheet:
+    """Return up to MAX_PAIRS pairs in a grid, as large as a sheet allows, and where they are.
+
     Labels stand on the RGB images alone, so that the IR images show what is below them.
 
     Args:
         pairs: At least one; what is beyond MAX_PAIRS is left out.
         title: What the sheet shows.
-        class_names: For the colours named in the strip.
+        key: What a colour of boxes means and its number, in the order in which the strip says it.
     """
     shown = list(pairs[:MAX_PAIRS])
     sizes = [pair.pixels.shape[:2] for pair in shown]
@@ -67,8 +95,9 @@ def pair_sheet(
         )
         for pair in shown
     ]
-    strip = _strip(title, class_names, min_width=columns * (joined[0].width + MARGIN_PX))
-    return _tiled(joined, columns=columns, strip=strip)
+    captions = [pair.caption for pair in shown]
+    strip = _strip(title, key, min_width=columns * (joined[0].width + MARGIN_PX))
+    return _tiled(joined, captions, columns=columns, strip=strip)
 
 
 def has_colour_key(class_names: Sequence[str]) -> bool:
@@ -94,25 +123,44 @@ def _layout(num_pairs: int, pair_size: tuple[int, int]) -> tuple[int, float]:
     return best, zoom(best)
 
 
-def _tiled(pictures: Sequence[Image.Image], *, columns: int, strip: Image.Image) -> Image.Image:
+def _tiled(
+    pictures: Sequence[Image.Image],
+    captions: Sequence[str],
+    *,
+    columns: int,
+    strip: Image.Image,
+) -> Sheet:
+    head = STRIP_FONT_PX + MARGIN_PX if any(captions) else 0
     cell_width = max(picture.width for picture in pictures) + MARGIN_PX
-    cell_height = max(picture.height for picture in pictures) + MARGIN_PX
+    cell_height = max(picture.height for picture in pictures) + MARGIN_PX + head
     rows = math.ceil(len(pictures) / columns)
     width = max(columns * cell_width + MARGIN_PX, strip.width)
     sheet = Image.new("RGB", (width, strip.height + rows * cell_height), "white")
     sheet.paste(strip, (0, 0))
-    for number, picture in enumerate(pictures):
+    draw = ImageDraw.Draw(sheet)
+    places = []
+    for number, (picture, caption) in enumerate(zip(pictures, captions, strict=True)):
         row, column = divmod(number, columns)
-        sheet.paste(picture, (MARGIN_PX + column * cell_width, strip.height + row * cell_height))
-    return sheet
+        left, top = MARGIN_PX + column * cell_width, strip.height + row * cell_height + head
+        sheet.paste(picture, (left, top))
+        places.append((left, top, left + picture.width, top + picture.height))
+        if caption:
+            text, font = lettered(_fitting(caption, picture.width), CAPTION_FONT_PX)
+            draw.text((left, top - head + 4), text, fill=INK, font=font)
+    return Sheet(sheet, places)
 
 
-def _strip(title: str, class_names: Sequence[str], *, min_width: int) -> Image.Image:
-    """Return the strip above a sheet: the title, and the classes if each has its own colour."""
-    names = class_names if has_colour_key(class_names) else ()
+def _fitting(caption: str, width_px: int) -> str:
+    """Return a caption that is not wider than its picture: its start gives way."""
+    most = max(8, round(width_px / (0.62 * CAPTION_FONT_PX)))
+    return caption if len(caption) <= most else f"...{caption[3 - most :]}"
+
+
+def _strip(title: str, key: Sequence[tuple[str, int]], *, min_width: int) -> Image.Image:
+    """Return the strip above a sheet: the title, and what each colour means."""
     words = [
         (*lettered(f"{title}; RGB left, IR right", STRIP_FONT_PX), -1),
-        *((*lettered(_on_one_line(name), STRIP_FONT_PX), n) for n, name in enumerate(names)),
+        *((*lettered(_on_one_line(name), STRIP_FONT_PX), n) for name, n in key),
     ]
     widths = [math.ceil(font.getlength(text)) for text, font, _ in words]
     places, (width, height) = _flow(widths, max_width=min_width)

@@ -120,6 +120,13 @@ class SchedulePlan:
         """Return first step, last step and name of each stage; empty without stages."""
         return tuple((stage.first_step, stage.last_step, stage.name) for stage in self.stage_rates)
 
+    def stage_spans(self) -> tuple[tuple[float, float, str], ...]:
+        """Return begin and end in epochs and the name of each stage; empty without stages."""
+        per_epoch = self.steps_per_epoch
+        return tuple(
+            (first / per_epoch, (last + 1) / per_epoch, name) for first, last, name in self.stages
+        )
+
     def decided(self, decisions: Sequence[Decision]) -> SchedulePlan:
         """Return the plan with what a curve that follows the run has decided."""
         stretches = tuple(stretch.decided(decisions) for stretch in self.stretches)

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from fusetrain.checks.audit import AuditReport
 from fusetrain.checks.images import PairFacts
-from fusetrain.checks.page.svg_chart import ASPECT, Axis, Series, bars, cloud, heat_map, histogram
 from fusetrain.checks.registration.shifts import RegistrationFacts
+from fusetrain.results.page.svg_axes import Axis
+from fusetrain.results.page.svg_chart import ASPECT, Series, bars, cloud, heat_map, histogram
 
 MAX_CLASSES = 24
 MAX_SIZES = 8

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from fusetrain.checks.audit import AuditReport
 from fusetrain.checks.findings import CODES, Finding
 from fusetrain.checks.page.flagged import FlaggedPair
-from fusetrain.checks.page.markup import escaped
 from fusetrain.checks.page.pictures import Thumbnail
 from fusetrain.checks.report import documentation, grouped, place, untold_numbers
+from fusetrain.results.page.markup import escaped
 
 MAX_ROWS = 500
 MAX_CARD_FINDINGS = 12

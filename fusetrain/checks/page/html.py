@@ -8,25 +8,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 from fusetrain.checks.audit import AuditReport
 from fusetrain.checks.flow.pool import default_workers, run_contained
 from fusetrain.checks.page.charts import charts
 from fusetrain.checks.page.findings import Card, code_sections, counts_table, level_badge
 from fusetrain.checks.page.flagged import chosen, draw_tasks, flagged_pairs
-from fusetrain.checks.page.markup import escaped
 from fusetrain.checks.page.pictures import crashed_drawing, draw_pair
 from fusetrain.checks.report import training_lines, verdict_line
-from fusetrain.errors import DataError, ResourceError, UsageError
+from fusetrain.errors import DataError
+from fusetrain.results.page.document import require_page_name, require_page_place, write_page
+from fusetrain.results.page.markup import escaped
 from fusetrain.results.pictures import colour_of
 
 MAX_PAIRS = 300
 MAX_CLASSES = 24
-SUFFIXES = (".html", ".htm")
 
 
 def write_html(report: AuditReport, path: Path, *, workers: int | None = None) -> None:
@@ -58,12 +55,8 @@ def write_html(report: AuditReport, path: Path, *, workers: int | None = None) -
         Card(f"pair-{number}", pair, thumbnails)
         for number, (pair, thumbnails) in enumerate(zip(shown, drawn, strict=True))
     ]
-    template = (
-        files("fusetrain.checks.page").joinpath("report_page.html").read_text(encoding="utf-8")
-    )
     body = "\n".join(_body(report, cards, num_flagged=len(pairs)))
-    page = Template(template).substitute(title=f"Data check: {_name(report)}", body=body)
-    _write_whole(path, page)
+    write_page(path, title=f"Data check: {_name(report)}", body=body, flag="--html")
 
 
 def require_html_path(path: Path, *, roots: Sequence[Path]) -> None:
@@ -78,8 +71,7 @@ def require_html_path(path: Path, *, roots: Sequence[Path]) -> None:
         DataError: The path lies inside the data set.
         ResourceError: Nothing can be written there.
     """
-    if path.suffix.lower() not in SUFFIXES or path.is_dir():
-        raise UsageError(f"--html {path}", expected="a file name that ends in .html")
+    require_page_name(path, flag="--html")
     place = os.path.realpath(path)
     for root in roots:
         inside = os.path.realpath(root)
@@ -90,13 +82,7 @@ def require_html_path(path: Path, *, roots: Sequence[Path]) -> None:
                 remedy=f"choose another folder, such as --html {Path(inside).name}-check.html "
                 "beside it",
             )
-
-    folder = next(folder for folder in Path(place).parents if folder.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise ResourceError(
-            f"the report {path} cannot be written: {folder} is no folder that can be written to",
-            remedy="choose another place for --html",
-        )
+    require_page_place(path, flag="--html")
 
 
 def data_roots(report: AuditReport) -> list[Path]:
@@ -169,24 +155,3 @@ def _name(report: AuditReport) -> str:
         return "data set"
     path = Path(os.path.abspath(report.path))
     return escaped(f"{path.parent.name}/{path.name}" if path.suffix else path.name)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file that appears complete or not at all.
-
-    Raises:
-        ResourceError: It cannot be written.
-    """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    except OSError as error:
-        raise ResourceError(
-            f"the report {path} cannot be written: {error.strerror}",
-            remedy="choose another place for --html",
-        ) from error
-    finally:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)

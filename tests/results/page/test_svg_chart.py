@@ -5,7 +5,8 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 
-from fusetrain.checks.page.svg_chart import Axis, Series, bars, cloud, heat_map, histogram
+from fusetrain.results.page.svg_axes import Axis
+from fusetrain.results.page.svg_chart import Series, bars, cloud, heat_map, histogram
 
 HOSTILE = "<b>\"&'</svg>"
 

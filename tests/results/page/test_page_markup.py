@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusetrain.checks.page.markup import escaped
+from fusetrain.results.page.markup import escaped
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,57 @@
+"""The epochs of a run as its results.csv tells them: read back, and which of them was the best.
+
+The file is written by `run_dir.py`. Learning rates of foreign tables are read in `lr_table.py`.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from fusetrain.errors import RunError
+from fusetrain.results.run_dir import CSV_COLUMNS, Row
+
+BEST_COLUMN = "metrics/mAP50-95(B)"
+
+
+def read_history(path: Path) -> list[Row]:
+    """Return the rows of a results.csv, column to number, None for an empty cell.
+
+    Args:
+        path: The file; where there is none yet, no epoch is over.
+
+    Raises:
+        RunError: It is not a table of ours.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(_rows(csv.DictReader(file, strict=True)))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, csv.Error) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def best_row(history: Sequence[Row]) -> Row | None:
+    """Return the epoch with the highest mAP50-95, the earlier one at a tie; None without any."""
+    judged = [row for row in history if math.isfinite(_score(row))]
+    return max(judged, key=_score, default=None)
+
+
+def _rows(table: csv.DictReader[str]) -> Iterator[Row]:
+    missing = [column for column in CSV_COLUMNS if column not in (table.fieldnames or ())]
+    if missing:
+        raise ValueError(f"it has no column {missing[0]}")
+    for cells in table:
+        yield {
+            column: float(cell) if cell else None
+            for column, cell in cells.items()
+            if isinstance(column, str) and not isinstance(cell, list)
+        }
+
+
+def _score(row: Row) -> float:
+    score = row[BEST_COLUMN]
+    return math.nan if score is None else score

@@ -1,0 +1,42 @@
+"""results.csv read back, and the best epoch in it."""
+
+from pathlib import Path
+
+import pytest
+
+from fusetrain.errors import RunError
+from fusetrain.results.history import BEST_COLUMN, best_row, read_history
+from fusetrain.results.run_dir import CSV_COLUMNS, Row, csv_text
+
+ROW: Row = {column: 0.25 for column in (*CSV_COLUMNS, "lr/pg0")}
+
+
+def row(epoch: int, score: float | None) -> Row:
+    return {**ROW, "epoch": epoch, BEST_COLUMN: score}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    history = [row(1, None), row(2, 0.5)]
+    path = tmp_path / "results.csv"
+    path.write_text(csv_text(history, 1), encoding="utf-8")
+    assert read_history(path) == history
+
+
+def test_run_without_an_epoch_has_no_rows(tmp_path: Path) -> None:
+    assert read_history(tmp_path / "results.csv") == []
+    assert best_row([]) is None
+    assert best_row([row(1, None), row(2, float("nan"))]) is None
+
+
+def test_earlier_epoch_is_the_best_at_a_tie() -> None:
+    best = best_row([row(1, 0.1), row(2, 0.3), row(3, None), row(4, 0.3)])
+    assert best is not None
+    assert best["epoch"] == 2
+
+
+@pytest.mark.parametrize("text", ["a,b\n1,2\n", "\x00", csv_text([row(1, 0.1)], 1) + "x,y\n"])
+def test_foreign_or_damaged_table_is_an_error_of_the_run(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(RunError, match=r"results\.csv cannot be read"):
+        read_history(path)
