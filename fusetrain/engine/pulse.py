@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from fusetrain.sample import Batch
 from fusetrain.schedule.plan import GroupKey
 
 STATM = Path("/proc/self/statm")
-Batches = Callable[[int, int], Iterator[Batch]]
+Batches = Callable[[int, int], Generator[Batch, None, None]]
 
 
 class Pulse:
@@ -54,9 +54,7 @@ class Pulse:
         """Return the same batches; the time that each of them takes to come is counted."""
 
         def timed_batches(epoch: int, first_batch: int) -> Generator[Batch, None, None]:
-            source = batches(epoch, first_batch)
-            # Loaders end their workers when they are closed; plain iterators have nothing to end.
-            with closing(source) if isinstance(source, Generator) else nullcontext():
+            with closing(batches(epoch, first_batch)) as source:
                 while True:
                     start = time.perf_counter()
                     batch = next(source, None)
