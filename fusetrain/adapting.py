@@ -55,7 +55,8 @@ def train_phases(
             trainer.run()
         if session.phase.is_last:
             return session, trainer
-        session = next_phase(trainer, session, source, run, keeper_of=keeper_of)
+        following = next_phase(trainer, session, source, run, keeper_of=keeper_of)
+        session = replace(following, pulse=session.pulse)
         base = session.info.detector.base
         reporter.on_note(
             f"base: {base} as of epoch {state.best_epoch}, mAP50-95 {state.best_score:.3f}"

@@ -64,7 +64,7 @@ class Session:
         info: What is stored with its weights.
         phase: Until when this detector is trained, and what of it stands still.
         notes: What a user should know about how it was put together.
-        pulse: How long the training has waited for its data.
+        pulse: What can be seen of the training; all phases share one.
     """
 
     config: Config
@@ -203,6 +203,7 @@ def make_trainer(
     stop: StopFlag,
 ) -> Trainer:
     """Return the trainer of a session from where ``state`` stands."""
+    session.pulse.enter(session.runner, session.plan.groups)
     return Trainer(
         session.runner,
         Scheduler(

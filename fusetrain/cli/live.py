@@ -172,12 +172,10 @@ class _View:
         )
 
     def _losses(self) -> list[float]:
-        """Return the mean losses of the last step of this rank, and remember their sum."""
-        *sums, pairs = self._session.runner.loss_sums.tolist()
-        if not pairs:
-            return []
-        losses = [value / pairs for value in sums]
-        self._trail.append(sum(losses))
+        """Return the losses of the last step, and remember their sum."""
+        losses = self._session.pulse.losses()
+        if losses:
+            self._trail.append(sum(losses))
         if len(self._trail) > MAX_TRAIL:
             self._trail = self._trail[::2]
         return losses
@@ -185,10 +183,9 @@ class _View:
     def _rates(self) -> list[tuple[str, float]]:
         """Return each learning rate with the groups that have it; unnamed where all have one."""
         groups: dict[float, list[str]] = {}
-        optimizer = self._session.runner.optimizer
-        for key, group in zip(self._session.plan.groups, optimizer.param_groups, strict=True):
+        for key, rate in self._session.pulse.rates():
             name = f"{key.part} {key.kind}" if key.part else key.kind
-            groups.setdefault(float(group["lr"]), []).append(name)
+            groups.setdefault(rate, []).append(name)
         if len(groups) == 1:
             return [("", rate) for rate in groups]
         return [(_named(names), rate) for rate, names in groups.items()]
