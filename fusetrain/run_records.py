@@ -65,6 +65,7 @@ def start_event(session: Session, state: TrainState) -> dict[str, Any]:
         "machine": machines.describe(session.machine),
         "detector": asdict(session.info.detector),
         "pairs": {"train": pairs, "val": len(session.data.val)},
+        "boxes": {"train": len(session.data.train.boxes), "val": len(session.data.val.boxes)},
         "batches_per_epoch": build.batches_per_epoch(session.config, pairs),
         "slot": state.slot,
         "epochs": run_epochs(session.config),
