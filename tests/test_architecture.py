@@ -49,6 +49,7 @@ LAYERS = (
         "continuing",
         "requeue",
         "export",
+        "logged_runs",
         "diagnose",
         "prepare",
     ),

@@ -1,6 +1,6 @@
-"""Where `plot-lr` gets its learning rates: the plan of a config, the table of a run.
+"""Learning rates of configs and runs: the plan of a config, the table of a run, their differences.
 
-It reads files and counts pairs; what is made of the numbers stands in `lr_report.py`.
+It reads files and counts pairs. `plot-lr` draws what comes out, `diagnose` judges it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fusetrain.build import plan_from_config
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.errors import DataError, FusetrainError, RunError
-from fusetrain.results.lr_table import LrTable, read_lr_table
+from fusetrain.results.lr_table import Departure, LrTable, find_departures, read_lr_table
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks
 from fusetrain.schedule.following import EVENT, Decision, merged
@@ -136,6 +136,20 @@ def plan_of_run(run: LoggedRun) -> PlannedSchedule | None:
         return PlannedSchedule("lr0 as planned", run.config, plan.decided(run.decisions))
     except FusetrainError:
         return None
+
+
+def departures_of(run: LoggedRun, plan: SchedulePlan) -> list[Departure]:
+    """Return where the logged rates differ from the plan at the last step of an epoch.
+
+    What a schedule that follows the run has decided is taken from the run, and replayed.
+    """
+    plan = plan.decided(run.decisions)
+
+    def planned_row(epoch: int) -> Sequence[float] | None:
+        known = 1 <= epoch <= plan.epochs
+        return plan.row(plan.last_step_of(epoch - 1)) if known else None
+
+    return find_departures(run.table, plan.columns, planned_row)
 
 
 def _load(path: Path) -> Config:
