@@ -114,7 +114,7 @@ def open_run(path: Path) -> LoggedRun:
             )
         return LoggedRun(path.resolve().name, path, read_lr_table(path / "results.csv"))
     run = RunDir.open(path)
-    events = _read_events(run.path / "events.jsonl")
+    events = run.events()
     return LoggedRun(
         run.path.name,
         run.path,
@@ -169,20 +169,6 @@ def _has_same_batches(run: LoggedRun, config: Config) -> bool:
 def _steps_per_epoch(run: LoggedRun, config: Config) -> int | None:
     batches = run.batches_per_epoch
     return None if batches is None else -(-batches // config.train.accumulate)
-
-
-def _read_events(path: Path) -> list[dict[str, Any]]:
-    """Return the events of a run; a line that a killed run left unfinished is passed over."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    events = []
-    for line in text.splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(event, dict):
-            events.append(event)
-    return events
 
 
 def _batches_per_epoch(events: Sequence[Mapping[str, Any]]) -> int | None:

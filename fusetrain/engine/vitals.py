@@ -22,9 +22,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from fusetrain.engine.checkpoint import TrainState
-from fusetrain.engine.machine import available_cores
 from fusetrain.engine.roles import Keeper
 from fusetrain.engine.step import StepRunner
+from fusetrain.launched import available_cores
+from fusetrain.engine.step import StepRunner
+from fusetrain.launched import available_cores
 from fusetrain.sample import Batch, RawPredictions
 
 STREAMS = ("rgb", "ir")
@@ -111,7 +113,7 @@ class Vitals:
 class JunctionProbe:
     """Looks once at what each stream brings to where they meet, and at the gradient it gets.
 
-    The relevance of a stream is the sum of \\|activation * gradient\\|: to first order, what taking
+    The relevance of a stream is the sum of |activation * gradient|: to first order, what taking
     it away would change in the loss (Molchanov et al. 2017, "Pruning convolutional neural networks
     for resource efficient inference").
     """
