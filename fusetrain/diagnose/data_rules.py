@@ -123,7 +123,7 @@ def _misregistered(evidence: Evidence) -> Iterator[Diagnosis]:
     yield Diagnosis(
         "misregistered",
         f"{first.split}: {first.message} ({number} of check P09 in {looked_at} pairs)",
-        f"`fusetrain prepare align {evidence.config.data} --out ALIGNED`, then train on ALIGNED",
+        f"`fusetrain prepare align {evidence.data_words} --out ALIGNED`, then train on ALIGNED",
         {"findings": len(found), "pairs": looked_at, **first.numbers},
     )
 
@@ -138,7 +138,7 @@ def _classes(evidence: Evidence) -> Iterator[Diagnosis]:
             yield Diagnosis(
                 "class-absent",
                 f"{split}: no box of {', '.join(absent)} (checks S01, S03)",
-                f"`fusetrain prepare split {evidence.config.data} --out DIR --redo` deals anew; or "
+                f"`fusetrain prepare split {evidence.data_words} --out DIR --redo` deals anew; or "
                 "take the class out of `names`",
                 {"split": split, "classes": ", ".join(absent)},
             )
@@ -158,7 +158,7 @@ def _classes(evidence: Evidence) -> Iterator[Diagnosis]:
 def _validation(evidence: Evidence) -> Iterator[Diagnosis]:
     assert evidence.data is not None
     split = _split(evidence, "val")
-    redo = f"`fusetrain prepare split {evidence.config.data} --out DIR --redo`"
+    redo = f"`fusetrain prepare split {evidence.data_words} --out DIR --redo`"
     if not split.boxes:
         yield Diagnosis(
             "val-empty",

@@ -91,6 +91,11 @@ class Evidence:
             words += ["--set", assignment]
         return shlex.join(words)
 
+    @property
+    def data_words(self) -> str:
+        """Return the data set as a command line names it."""
+        return shlex.quote(str(self.config.data))
+
     def check_data(self) -> str:
         """Return the command that lists every finding in the data set."""
         return shlex.join(["fusetrain", "check-data", str(self.config.data)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -141,7 +142,7 @@ def _unfinished(evidence: Evidence) -> Iterator[Diagnosis]:
         "unfinished",
         f"{evidence.num_epochs} of {evidence.config.train.epochs} epochs in results.csv, no end "
         f"in events.jsonl: {how}",
-        f"fusetrain resume {evidence.run}",
+        shlex.join(["fusetrain", "resume", str(evidence.run)]),
         {"epochs": evidence.num_epochs, "of": evidence.config.train.epochs},
     )
 

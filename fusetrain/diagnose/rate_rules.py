@@ -7,6 +7,7 @@ the run logged.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterator
 
 from fusetrain.build import batch_size
@@ -104,9 +105,15 @@ def _course(evidence: Evidence) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "rate-left-plan",
             f"results.csv differs at {len(evidence.departures)} cells, first at {first}",
-            f"fusetrain plot-lr --config {evidence.config_path} {evidence.run} draws both",
+            f"{_drawn(evidence)} draws both",
             {"cells": len(evidence.departures), "epoch": first.epoch, "column": first.column},
         )
+
+
+def _drawn(evidence: Evidence) -> str:
+    """Return the command that draws the planned and the logged rates."""
+    words = ["fusetrain", "plot-lr", "--config", str(evidence.config_path), str(evidence.run)]
+    return shlex.join(words)
 
 
 def _common_scale(evidence: Evidence) -> float | None:
@@ -134,7 +141,7 @@ def _stuck(evidence: Evidence) -> Iterator[Diagnosis]:
                 "rate-stuck",
                 f"lr0 is {rates.pop():g} in all {len(cells)} rows of results.csv, the schedule is "
                 f"{evidence.config.schedule.name}",
-                f"fusetrain plot-lr --config {evidence.config_path} shows when it moves; "
+                f"{_drawn(evidence)} shows when it moves; "
                 f"{evidence.train_with('schedule.name=cosine')}",
                 {"epochs": len(cells)},
             )

@@ -6,7 +6,6 @@ counts where there is no other.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
@@ -94,20 +93,18 @@ def _threads(evidence: Evidence) -> Iterator[Diagnosis]:
 
 
 def _neighbours(events: list[Mapping[str, Any]]) -> Iterator[Diagnosis]:
-    load, cores = _middle(events, "load"), _middle(events, "cores")
+    load, cores = _middle(events, "load"), _middle(events, "host_cores")
     threads, seconds = _middle(events, "threads"), _middle(events, "seconds")
-    computed = _middle(events, "cpu_seconds") - _middle(events, "wait_seconds")
-    own = threads * seconds
-    # Processes may be confined to fewer cores than the load of the machine counts.
-    is_starved = own > 0 and _middle(events, "cpu_seconds") < STARVED_SHARE * own
-    if cores and load > max(BUSY_LOAD * (os.cpu_count() or cores), threads + 1) and is_starved:
+    computed = _middle(events, "cpu_seconds")
+    is_starved = 0 < computed < STARVED_SHARE * threads * seconds
+    if load > max(BUSY_LOAD * cores, threads + 1) and is_starved:
         yield Diagnosis(
             "machine-busy",
-            f"events.jsonl: load {load:.3g} on {os.cpu_count()} cores, this process computed "
-            f"{_middle(events, 'cpu_seconds'):.3g} s in {seconds:.3g} s with {threads:g} threads "
+            f"events.jsonl: load {load:.3g} on {cores:g} cores, this process computed "
+            f"{computed:.3g} s in {seconds:.3g} s with {threads:g} threads "
             "(median of an epoch)",
             "end or move the other processes (`top` names them)",
-            {"load": load, "cores": cores, "cpu_seconds": max(0.0, computed)},
+            {"load": load, "cores": cores, "cpu_seconds": computed},
         )
 
 

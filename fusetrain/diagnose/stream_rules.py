@@ -24,6 +24,7 @@ SIGNS = {
     "ir": ("infrared-blank", "drop_ir", "infrared"),
     "rgb": ("visible-blank", "drop_rgb", "visible"),
 }
+ADAPTER = "adapter"
 PART_OF = {"rgb": "backbone", "ir": "backbone_ir"}
 
 
@@ -79,27 +80,27 @@ def _blank_files(evidence: Evidence, stream: str) -> str:
     return f"{found} of {looked_at} infrared images looked at are blank (check P11)"
 
 
-def _frozen(evidence: Evidence) -> Iterator[Diagnosis]:
-    """Find parts whose rate is 0, or that are frozen, in every epoch there is."""
+def _still_parts(evidence: Evidence) -> list[str]:
+    """Return the parts whose rate is 0 at the end of every epoch."""
     plan = evidence.plan
-    train = evidence.config.train
     if plan is None:
-        return
-    parts = {group.part for group in plan.groups if group.part is not None}
-    rates = {
-        part: max(
-            plan.lr(group, plan.last_step_of(epoch))
-            for group in plan.groups
-            if group.part == part
-            for epoch in range(plan.epochs)
-        )
-        for part in parts
-    }
-    still = sorted(part for part, rate in rates.items() if rate == 0.0)
-    if not still or evidence.config.model.weights is not None:
+        return []
+    rates: dict[str, float] = {}
+    for group in plan.groups:
+        if group.part is not None:
+            ends = (plan.lr(group, plan.last_step_of(epoch)) for epoch in range(plan.epochs))
+            rates[group.part] = max(*ends, rates.get(group.part, 0.0))
+    return sorted(part for part, rate in rates.items() if rate == 0.0)
+
+
+def _frozen(evidence: Evidence) -> Iterator[Diagnosis]:
+    """Find parts that stand still from untrained weights; trained ones are frozen on purpose."""
+    still, plan = _still_parts(evidence), evidence.plan
+    model = evidence.config.model
+    if not still or plan is None or model.weights is not None or model.fusion == ADAPTER:
         return
     columns = [f"lr/pg{number}" for number, group in enumerate(plan.groups) if group.part in still]
-    frozen = [part for part in still if part in getattr(train, "freeze", [])]
+    frozen = [part for part in still if part in evidence.config.train.freeze]
     groups = {part: rate for part, rate in evidence.config.optim.groups.items() if rate}
     sets = ["train.freeze=[]"] if frozen else []
     sets += ["optim.groups={" + ", ".join(f"{k}: {v:g}" for k, v in groups.items()) + "}"]
@@ -117,8 +118,10 @@ def _dead(evidence: Evidence) -> Iterator[Diagnosis]:
     events = evidence.epoch_events
     if evidence.config.train.stages or len(events) < 2:
         return
-    later = events[len(events) // 2 :]
+    later, still = events[len(events) // 2 :], _still_parts(evidence)
     for stream, part in PART_OF.items():
+        if part in still:
+            continue
         logged = [event.get("streams", {}).get(stream, {}) for event in later]
         relevance = [entry["relevance"] for entry in logged if entry.get("relevance") is not None]
         gradient = [

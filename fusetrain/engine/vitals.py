@@ -25,8 +25,6 @@ from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.roles import Keeper
 from fusetrain.engine.step import StepRunner
 from fusetrain.launched import available_cores
-from fusetrain.engine.step import StepRunner
-from fusetrain.launched import available_cores
 from fusetrain.sample import Batch, RawPredictions
 
 STREAMS = ("rgb", "ir")
@@ -214,7 +212,11 @@ def _tensors(levels: object) -> list[Tensor]:
 
 def _surroundings(device: torch.device) -> dict[str, Any]:
     """Return what this process takes of the machine, and what others leave of it."""
-    told: dict[str, Any] = {"threads": torch.get_num_threads(), "cores": available_cores()}
+    told: dict[str, Any] = {
+        "threads": torch.get_num_threads(),
+        "cores": available_cores(),
+        "host_cores": os.cpu_count(),
+    }
     with suppress(OSError):
         told["load"] = round(os.getloadavg()[0], 2)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
