@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 
 from fusetrain.build import batch_size
 from fusetrain.diagnose.evidence import Evidence
@@ -20,32 +21,31 @@ STILL_FALLING = 0.01  # of the training loss over the last epochs, each
 
 @dataclass(frozen=True)
 class Fall:
-    """How far the training loss came down.
+    """How far the training loss came down, each side a mean over a third of the epochs.
 
     Attributes:
-        first_epoch: Epoch of the first row.
-        first: Its loss.
-        least_epoch: Epoch with the least loss.
-        least: That loss.
+        epochs: Epochs of a side.
+        before: Mean loss of the first third.
+        after: Mean loss of the last third.
     """
 
-    first_epoch: int
-    first: float
-    least_epoch: int
-    least: float
+    epochs: int
+    before: float
+    after: float
 
     @property
     def share(self) -> float:
-        """Return the fall as a share of the first loss."""
-        return 1.0 - self.least / self.first if self.first else 0.0
+        """Return the fall as a share of the loss before."""
+        return 1.0 - self.after / self.before if self.before else 0.0
 
 
 def fall_of_loss(evidence: Evidence) -> Fall | None:
     """Return how far the training loss fell; None before the third epoch."""
-    losses = evidence.losses("train")
+    losses = [value for _, value in evidence.losses("train")]
     if len(losses) < MIN_EPOCHS:
         return None
-    return Fall(*losses[0], *min(losses, key=lambda item: item[1]))
+    third = len(losses) // 3
+    return Fall(third, fmean(losses[:third]), fmean(losses[-third:]))
 
 
 def skipped_steps(evidence: Evidence) -> int:

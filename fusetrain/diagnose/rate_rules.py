@@ -18,7 +18,7 @@ from fusetrain.schedule.advice import GOOD_LR0, LARGE_BATCH, MANY_PAIRS, Advice,
 
 HIGH, LOW = 5.0, 0.2  # times the usual lr0, over and under which the size is suspected
 RISE = 1.1  # of the training loss over its least
-LEAST_FALL = 0.03  # of the training loss, over the run
+LEAST_FALL = 0.05  # of the training loss, over the run
 MIN_EPOCHS = 3
 LEAST_WARMUP_EPOCHS = 1
 # Codes of the advice that are told under another name, or only in company of another finding.
@@ -57,8 +57,8 @@ def _size(evidence: Evidence) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "rate-too-low",
             f"lr0 {optim.lr0:g} is {optim.lr0 / usual:.3g} of the usual {usual:g} of {optim.name}; "
-            f"train/box + cls + dfl went from {fall.first:.4g} (epoch {fall.first_epoch}) to "
-            f"{fall.least:.4g} (epoch {fall.least_epoch})",
+            f"train/box + cls + dfl went from {fall.before:.4g} to {fall.after:.4g} (means of the "
+            f"first and the last {fall.epochs} epochs)",
             f"{evidence.train_with(f'optim.lr0={usual:g}')}; or --lr-find looks for a rate",
             {**numbers, "fall": round(fall.share, 4)},
         )

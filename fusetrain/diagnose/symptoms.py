@@ -99,6 +99,12 @@ SYMPTOMS: dict[str, Symptom] = {
         "the logged learning rates are not those of the plan",
         "the table or the config was changed after the run, or the run is of another version",
     ),
+    "period-mismatch": Symptom(
+        "rates",
+        "the schedule is made for another length of the run",
+        "T_max or milestones beyond the end are not reached, the rate never falls as meant; before "
+        "the end it climbs again",
+    ),
     "rate-stuck": Symptom(
         "rates",
         "the learning-rate column does not move although the schedule does",
@@ -108,12 +114,6 @@ SYMPTOMS: dict[str, Symptom] = {
         "rates",
         "the schedule keeps the rate constant",
         "without a fall at the end the weights keep moving about the minimum",
-    ),
-    "period-mismatch": Symptom(
-        "rates",
-        "the schedule is made for another length of the run",
-        "T_max or milestones beyond the end are not reached, the rate never falls as meant; before "
-        "the end it climbs again",
     ),
     "warmup-long": Symptom(
         "rates",
