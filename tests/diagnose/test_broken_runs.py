@@ -238,7 +238,7 @@ def _change_epochs(run: RunDir, **values: object) -> None:
     [
         ("waits-for-data", {"seconds": 10.0, "wait_seconds": 7.0, "val_seconds": 1.0}),
         ("val-slow", {"seconds": 10.0, "wait_seconds": 1.0, "val_seconds": 30.0}),
-        ("memory-short", {"swapped_mib": 900, "major_faults": 5000, "wait_seconds": 0.0}),
+        ("memory-short", {"swapped_mib": 900, "major_faults": 5000}),
         ("threads-many", {"threads": 9, "cores": 2}),
         (
             "machine-busy",
@@ -255,7 +255,7 @@ def _change_epochs(run: RunDir, **values: object) -> None:
 def test_logged_cost_of_epochs_is_judged(
     copied_run: RunDir, expected: str, values: dict[str, object]
 ) -> None:
-    _change_epochs(copied_run, **{"val_seconds": 0.0, "load": 0.5, **values})
+    _change_epochs(copied_run, **{"val_seconds": 0.0, "wait_seconds": 0.0, "load": 0.5, **values})
     found = diagnosed(copied_run)
     assert _speed(found)[0] == expected
 
