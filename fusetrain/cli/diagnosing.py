@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from fusetrain.diagnose.examine import Examination
     from fusetrain.diagnose.symptoms import Diagnosis
 
+INDENT = "   "
+
 
 def diagnose(
     run: Annotated[
@@ -68,6 +70,9 @@ def _print(found: Examination) -> None:
 
 
 def _print_finding(console: Console, number: int, item: Diagnosis) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
     symptom = item.symptom
     console.print(f"{number}. {item.code}: {symptom.meaning}", markup=False)
     for label, text in (
@@ -75,5 +80,8 @@ def _print_finding(console: Console, number: int, item: Diagnosis) -> None:
         ("cause", symptom.cause),
         ("remedy", item.remedy),
     ):
-        # A command is copied, so that only the terminal may break it.
-        console.print(visible(f"   {label}: {text}"), markup=False, soft_wrap=label == "remedy")
+        line = Text(visible(f"{label}: {text}"))
+        if label == "remedy":  # a command is copied, so that only the terminal may break it
+            console.print(Text.assemble(INDENT, line), soft_wrap=True)
+        else:
+            console.print(Padding(line, (0, 0, 0, len(INDENT)), expand=False))

@@ -72,8 +72,9 @@ def _changed(evidence: Evidence) -> Iterator[Diagnosis]:
     if not starts or evidence.data is None:
         return
     for what in ("pairs", "boxes"):
-        counted = starts[-1].get(what)
-        for name in ("train", "val") if isinstance(counted, dict) else ():
+        told = starts[-1].get(what)
+        counted = told if isinstance(told, dict) else {}
+        for name in ("train", "val"):
             now = getattr(_split(evidence, name), what)
             if counted.get(name) not in (None, now):
                 yield Diagnosis(

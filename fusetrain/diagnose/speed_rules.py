@@ -97,7 +97,7 @@ def _neighbours(events: list[Mapping[str, Any]]) -> Iterator[Diagnosis]:
     threads, seconds = _middle(events, "threads"), _middle(events, "seconds")
     computed = _middle(events, "cpu_seconds")
     is_starved = 0 < computed < STARVED_SHARE * threads * seconds
-    if load > max(BUSY_LOAD * cores, threads + 1) and is_starved:
+    if cores and load > max(BUSY_LOAD * cores, threads + 1) and is_starved:
         yield Diagnosis(
             "machine-busy",
             f"events.jsonl: load {load:.3g} on {cores:g} cores, this process computed "

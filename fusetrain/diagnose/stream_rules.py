@@ -41,7 +41,7 @@ def judge_streams(evidence: Evidence) -> Iterator[Diagnosis]:
 
 def _blank(evidence: Evidence) -> Iterator[Diagnosis]:
     """Find a modality without a signal: dropped by the augmentation, or blank on the disk."""
-    seen = ("rgb", "ir")
+    seen: tuple[str, ...] = ("rgb", "ir")
     if evidence.config.model.fusion in SINGLE:
         seen = (evidence.config.model.fusion,)
     for stream in seen:
