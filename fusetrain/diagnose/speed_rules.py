@@ -12,7 +12,7 @@ from typing import Any
 
 from fusetrain.build import batch_size
 from fusetrain.data.cache import MEMORY_SHARE, free_memory_bytes
-from fusetrain.data.dataset import stored_long_side
+from fusetrain.data.reader import stored_long_side
 from fusetrain.diagnose.evidence import Evidence
 from fusetrain.diagnose.symptoms import Diagnosis
 from fusetrain.launched import available_cores

@@ -89,6 +89,11 @@ SYMPTOMS: dict[str, Symptom] = {
         "the learning rate is too low",
         "steps are too small for the length of the run: the loss hardly falls",
     ),
+    "diverged": Symptom(
+        "learning",
+        "steps were not finite",
+        "a value too large for the precision, or labels and pixels that are not finite",
+    ),
     "rate-scaled": Symptom(
         "rates",
         "the learning rate is lower than planned since a rollback",
@@ -137,11 +142,6 @@ SYMPTOMS: dict[str, Symptom] = {
         "rates",
         "lr0 is far off what its optimizer bears, or needs",
         "values are carried over from another optimizer: SGD takes some 0.01, Adam some 0.001",
-    ),
-    "diverged": Symptom(
-        "learning",
-        "steps were not finite",
-        "a value too large for the precision, or labels and pixels that are not finite",
     ),
     "part-frozen": Symptom(
         "streams",
