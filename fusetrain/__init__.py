@@ -8,6 +8,7 @@ Data goes one way: ``config -> index -> loader -> detector -> loss -> engine -> 
 - `results`: metrics, run folder, figures     - `config`: typed settings
 - `prepare`: new data sets from old ones    - `build`: turns a config into objects
 - `cli`: the commands                      - `api`, `commands`: the same for Python
+- `diagnose`: why a run does not learn
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ belong together from the first step on, so that whichever of them was stopped ca
 
 from __future__ import annotations
 
-import csv
 import json
 import shlex
 from collections.abc import Callable
@@ -22,13 +21,11 @@ from fusetrain.config.schema import Config, ModelSettings
 from fusetrain.config.stages import run_epochs
 from fusetrain.errors import RunError, StoppedError
 from fusetrain.reporters import RunReporter
+from fusetrain.results.best_scores import FUSION_GAIN, METRICS, best_scores
 from fusetrain.results.run_dir import RunDir
 from fusetrain.resuming import resume
 from fusetrain.rules import SINGLE, config_checks
 from fusetrain.training import train
-
-FILE = "fusion_gain.json"
-METRICS = {"map50": "metrics/mAP50(B)", "map50_95": "metrics/mAP50-95(B)"}
 
 
 @dataclass(frozen=True)
@@ -75,9 +72,9 @@ def mark(run: RunDir) -> None:
 
 def fused_run_of(run: RunDir) -> RunDir | None:
     """Return the fused run that a run belongs to, itself or one beside it; None without."""
-    if (run.path / FILE).is_file():
+    if (run.path / FUSION_GAIN).is_file():
         return run
-    for path in sorted(run.path.parent.glob(f"*/{FILE}")):
+    for path in sorted(run.path.parent.glob(f"*/{FUSION_GAIN}")):
         if run.path.name in _read(RunDir(path.parent))["baselines"].values():
             return RunDir(path.parent)
     return None
@@ -132,23 +129,6 @@ def compare(run: RunDir) -> FusionGain:
     return FusionGain(scores, gain)
 
 
-def best_scores(table: Path) -> dict[str, float]:
-    """Return the metrics of the epoch with the highest mAP50-95, the earlier one at a tie.
-
-    Raises:
-        RunError: There is no table, or no epoch in it was validated.
-    """
-    try:
-        with table.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row[METRICS["map50_95"]]]
-    except (OSError, KeyError) as error:
-        raise RunError(f"{table} cannot be read: {error}") from error
-    if not rows:
-        raise RunError(f"no epoch of {table} was validated")
-    best = max(rows, key=lambda row: float(row[METRICS["map50_95"]]))
-    return {name: float(best[column]) for name, column in METRICS.items()}
-
-
 def _train_one(
     run: RunDir,
     kind: str,
@@ -188,14 +168,14 @@ def _read(run: RunDir) -> dict[str, Any]:
         RunError: It is damaged.
     """
     try:
-        told: dict[str, Any] = json.loads((run.path / FILE).read_text(encoding="utf-8"))
+        told: dict[str, Any] = json.loads((run.path / FUSION_GAIN).read_text(encoding="utf-8"))
         told["baselines"].items()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{run.path / FILE} cannot be read: {error}") from error
+        raise RunError(f"{run.path / FUSION_GAIN} cannot be read: {error}") from error
     return told
 
 
 def _write(run: RunDir, told: dict[str, Any]) -> None:
-    temporary = run.path / f".{FILE}.tmp"
+    temporary = run.path / f".{FUSION_GAIN}.tmp"
     temporary.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(run.path / FILE)
+    temporary.replace(run.path / FUSION_GAIN)

@@ -96,6 +96,13 @@ def job(variables: Mapping[str, str] | None = None) -> str:
     return "" if run_id in UNNAMED else run_id
 
 
+def available_cores() -> int:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def cores_of_this_rank(available: int) -> int:
     """Return how many of the cores that this process may use are its share.
 

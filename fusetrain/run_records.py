@@ -69,6 +69,7 @@ def start_event(session: Session, state: TrainState) -> dict[str, Any]:
         "detector": asdict(session.info.detector),
         "parameters": sum(p.numel() for p in session.detector.parameters()),
         "pairs": {"train": pairs, "val": len(session.data.val)},
+        "boxes": {"train": len(session.data.train.boxes), "val": len(session.data.val.boxes)},
         "batches_per_epoch": build.batches_per_epoch(session.config, pairs),
         **({} if session.data.findings is None else {"findings": session.data.findings}),
         "slot": state.slot,

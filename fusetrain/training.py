@@ -24,7 +24,7 @@ from fusetrain.engine.signals import StopFlag, stop_on_signals
 from fusetrain.engine.stages import stage_of
 from fusetrain.engine.trainer import Trainer
 from fusetrain.engine.troubles import note_refusal, troubles
-from fusetrain.errors import StoppedError
+from fusetrain.errors import DivergedError, StoppedError
 from fusetrain.failpoints import failpoint
 from fusetrain.reporters import RunReporter
 from fusetrain.requeue import note_job, requeue
@@ -140,6 +140,10 @@ def run_session(
             _requeue(stop, reporter)
             shown = shlex.quote(str(run.path))
             raise StoppedError(error.what, remedy=f"`fusetrain resume {shown}`") from None
+        except DivergedError as error:
+            if distributed.is_main():
+                run.event("diverged", slot=state.slot, epoch=state.epoch + 1, reason=error.what)
+            raise
         if distributed.is_main():
             run.event(
                 "end",

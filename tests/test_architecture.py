@@ -51,6 +51,7 @@ LAYERS = (
         "continuing",
         "requeue",
         "export",
+        "logged_runs",
         "diagnose",
         "prepare",
     ),

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from fusetrain.baselines import FILE, best_scores, fused_run_of
+from fusetrain.baselines import fused_run_of
 from fusetrain.cli.app import run
 from fusetrain.config.load import load_config
 from fusetrain.errors import RunError
+from fusetrain.results.best_scores import FUSION_GAIN, best_scores
 from fusetrain.results.run_dir import RunDir
 
 Capture = pytest.CaptureFixture[str]
@@ -24,7 +25,7 @@ def highest(folder: Path, column: str) -> float:
 
 
 def told(folder: Path) -> dict[str, dict[str, dict[str, float]]]:
-    found: dict[str, dict[str, dict[str, float]]] = json.loads((folder / FILE).read_text())
+    found: dict[str, dict[str, dict[str, float]]] = json.loads((folder / FUSION_GAIN).read_text())
     return found
 
 
@@ -59,7 +60,7 @@ def _forget_the_gain_and_the_ir_run(runs: Path) -> None:
     for path in (*(runs / "duel-ir" / "weights").iterdir(), runs / "duel-ir" / "results.csv"):
         path.unlink()
     values = told(runs / "duel")
-    (runs / "duel" / FILE).write_text(json.dumps(values | {"gain": None, "scores": None}))
+    (runs / "duel" / FUSION_GAIN).write_text(json.dumps(values | {"gain": None, "scores": None}))
 
 
 @pytest.mark.parametrize("kind", ["rgb", "ir"])
@@ -73,10 +74,10 @@ def test_baseline_of_a_baseline_makes_no_sense(home: Path, capsys: Capture, kind
 def test_runs_find_the_fused_run_they_belong_to(tmp_path: Path) -> None:
     for name in ("exp", "exp-rgb", "other"):
         (tmp_path / name).mkdir()
-    (tmp_path / "exp" / FILE).write_text('{"baselines": {"rgb": "exp-rgb"}}')
+    (tmp_path / "exp" / FUSION_GAIN).write_text('{"baselines": {"rgb": "exp-rgb"}}')
     found = {name: fused_run_of(RunDir(tmp_path / name)) for name in ("exp", "exp-rgb", "other")}
     assert [run and run.path.name for run in found.values()] == ["exp", "exp", None]
-    (tmp_path / "exp" / FILE).write_text("[]")
+    (tmp_path / "exp" / FUSION_GAIN).write_text("[]")
     with pytest.raises(RunError, match="cannot be read"):
         fused_run_of(RunDir(tmp_path / "exp-rgb"))
 

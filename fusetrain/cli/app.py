@@ -37,6 +37,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "resume": ("fusetrain.cli.training:resume", "Continue a run where it stopped."),
     "tune": ("fusetrain.cli.tuning:tune", "Search for better settings, trial by trial."),
     "plot-lr": ("fusetrain.cli.reports:plot_lr", "Draw a schedule, planned or as it was."),
+    "diagnose": (
+        "fusetrain.cli.diagnosing:diagnose",
+        "Say why a run does not learn or is slow.",
+    ),
     "val": ("fusetrain.cli.inference:val", "Measure a trained detector."),
     "predict": ("fusetrain.cli.inference:predict", "Detect on pairs and draw what was found."),
     "export": ("fusetrain.cli.exporting:export", "Write a detector as an ONNX file."),

@@ -1,6 +1,6 @@
 """The chart of `plot-lr`: plans and runs as lines over epochs, thinned to what a picture can show.
 
-The numbers come from `lr_sources.py`; the picture is drawn in `results/`.
+The numbers come from `logged_runs.py`; the picture is drawn in `results/`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TypeVar
 
-from fusetrain.cli.lr_sources import LoggedRun, PlannedSchedule
+from fusetrain.logged_runs import LoggedRun, PlannedSchedule
 from fusetrain.results.lr_chart import LrChart, LrLine
 from fusetrain.schedule.plan import SchedulePlan
 

@@ -12,9 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from fusetrain.cli.lr_charts import sampled_steps
-from fusetrain.cli.lr_sources import LoggedRun, PlannedSchedule, open_run, plan_of, plan_of_run
 from fusetrain.errors import ComparisonError, Problem, RunError
-from fusetrain.results.lr_table import Departure, find_departures, write_lr_csv
+from fusetrain.logged_runs import (
+    LoggedRun,
+    PlannedSchedule,
+    departures_of,
+    open_run,
+    plan_of,
+    plan_of_run,
+)
+from fusetrain.results.lr_table import Departure, write_lr_csv
 from fusetrain.schedule.plan import SchedulePlan
 
 MAX_SHOWN = 5
@@ -105,20 +112,6 @@ def write_table(report: LrReport, path: Path) -> None:
     plan = report.plans[0].plan
     momentum = ("momentum",) if plan.sets_momentum else ()
     write_lr_csv(path, ("step", "epoch", *plan.columns, *momentum), csv_rows(plan))
-
-
-def departures_of(run: LoggedRun, plan: SchedulePlan) -> list[Departure]:
-    """Return where the logged rates differ from the plan at the last step of an epoch.
-
-    What a schedule that follows the run has decided is taken from the run, and replayed.
-    """
-    plan = plan.decided(run.decisions)
-
-    def planned_row(epoch: int) -> Sequence[float] | None:
-        known = 1 <= epoch <= plan.epochs
-        return plan.row(plan.last_step_of(epoch - 1)) if known else None
-
-    return find_departures(run.table, plan.columns, planned_row)
 
 
 def csv_rows(plan: SchedulePlan) -> Iterator[tuple[int | float, ...]]:

@@ -8,7 +8,6 @@ into the run's config and reused by `resume`.
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -95,7 +94,7 @@ def choose_machine(
     """
     place = _device(device)
     on_cpu = place.type == "cpu"
-    cores = launched.cores_of_this_rank(available_cores())
+    cores = launched.cores_of_this_rank(launched.available_cores())
     return Machine(
         device=place,
         precision=_precision(amp, place),
@@ -116,13 +115,6 @@ def default_machine() -> Machine:
         workers=0,
         deterministic=True,
     )
-
-
-def available_cores() -> int:
-    """Return the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def keep_freed_memory() -> None:

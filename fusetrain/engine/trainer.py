@@ -23,6 +23,7 @@ from fusetrain.engine.roles import Keeper, Limits, Reporter, Validate
 from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.stages import Stage, stage_of
 from fusetrain.engine.step import StepRunner, shared_numbers
+from fusetrain.engine.vitals import Vitals
 from fusetrain.errors import DivergedError, StoppedError
 from fusetrain.sample import Batch
 from fusetrain.schedule.following import EVENT, Decision
@@ -73,6 +74,7 @@ class Trainer:
         self.state = state
         self.recovery = recovery
         self.stages = stages
+        self._vitals = Vitals(runner, keeper, state)
         runner.micro_batch = state.micro_batch
         self._sums = torch.zeros(4, dtype=torch.float64, device=runner.machine.device)
         self._take_sums()
@@ -119,8 +121,8 @@ class Trainer:
         self._enter_stage()
         with closing(self.batches(state.epoch, state.batches)) as source:
             while state.batches < limits.batches_per_epoch:
-                group = min(limits.accumulate, limits.batches_per_epoch - state.batches)
-                self._step([next(source) for _ in range(group)])
+                left = limits.batches_per_epoch - state.batches
+                self._step(self._vitals.fetch(source, min(limits.accumulate, left), left))
                 has_to_stop, is_due = distributed.on_any_rank(
                     self.stop.signal_number > 0, self._save_is_due()
                 )
@@ -193,11 +195,13 @@ class Trainer:
         """Validate, write the row, judge the epoch, save."""
         state, limits = self.state, self.limits
         state.updates -= self.runner.flush()
+        self._vitals.trained(state)
         epoch = state.epoch + 1
         self.recovery.note_gradients(state)
         validation = None
         if epoch % limits.val_every == 0 or epoch == limits.epochs:
             validation = self._validation()
+        self._vitals.log()
         new_best = self._judge(validation)
         self._count_time()
         sums = distributed.sum_over_ranks(self._sums).tolist()

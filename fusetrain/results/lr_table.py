@@ -100,6 +100,19 @@ def read_lr_table(path: Path) -> LrTable:
     )
 
 
+def read_cells(path: Path) -> dict[str, tuple[float | None, ...]]:
+    """Return every column of a `results.csv`, empty cells as None.
+
+    Raises:
+        RunError: The file is missing, is no such table, or holds something else than numbers.
+    """
+    header, lines = _read_cells(path)
+    return {
+        name: tuple(_number(row[index], path, line, name) for line, row in lines)
+        for index, name in enumerate(header)
+    }
+
+
 def find_departures(
     table: LrTable,
     columns: Sequence[str],

@@ -170,8 +170,11 @@ class RunDir:
                     stacklevel=4,
                 )
 
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        """Return the lines of one kind in events.jsonl, oldest first, but for damaged ones."""
+    def events(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Return the lines of events.jsonl, of one kind or all, but for damaged ones.
+
+        They stand in the order in which they were written.
+        """
         found = []
         try:
             text = (self.path / "events.jsonl").read_text(encoding="utf-8", errors="replace")
@@ -180,7 +183,7 @@ class RunDir:
         for line in text.splitlines():
             with contextlib.suppress(ValueError):
                 values = json.loads(line)
-                if isinstance(values, dict) and values.get("event") == kind:
+                if isinstance(values, dict) and kind in (None, values.get("event")):
                     found.append(values)
         return found
 

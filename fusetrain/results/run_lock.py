@@ -93,6 +93,14 @@ def hold(path: Path) -> Iterator[None]:
         _release(path, mine)
 
 
+def is_held(path: Path) -> bool:
+    """Return whether a process that lives, or that cannot be seen from here, holds a lock."""
+    with contextlib.suppress(OSError):
+        holder = Holder.parse(path.read_text(encoding="utf-8", errors="replace"))
+        return holder is not None and holder.may_live()
+    return False
+
+
 def _refuse_living(text: str, path: Path) -> None:
     """Raise if the process that a lock names may be alive."""
     if not text.strip():

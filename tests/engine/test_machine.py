@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from fusetrain.engine.machine import Machine, available_cores, choose_machine, describe
+from fusetrain.engine.machine import Machine, choose_machine, describe
 from fusetrain.errors import ResourceError
+from fusetrain.launched import available_cores
 
 
 def choose(**changes: object) -> Machine:

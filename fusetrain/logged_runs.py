@@ -1,6 +1,6 @@
-"""Where `plot-lr` gets its learning rates: the plan of a config, the table of a run.
+"""Learning rates of configs and runs: the plan of a config, the table of a run, their differences.
 
-It reads files and counts pairs; what is made of the numbers stands in `lr_report.py`.
+It reads files and counts pairs. `plot-lr` draws what comes out, `diagnose` judges it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fusetrain.build import plan_from_config
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.errors import DataError, FusetrainError, RunError
-from fusetrain.results.lr_table import LrTable, read_lr_table
+from fusetrain.results.lr_table import Departure, LrTable, find_departures, read_lr_table
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks
 from fusetrain.schedule.following import EVENT, Decision, merged
@@ -114,7 +114,7 @@ def open_run(path: Path) -> LoggedRun:
             )
         return LoggedRun(path.resolve().name, path, read_lr_table(path / "results.csv"))
     run = RunDir.open(path)
-    events = _read_events(run.path / "events.jsonl")
+    events = run.events()
     return LoggedRun(
         run.path.name,
         run.path,
@@ -138,6 +138,20 @@ def plan_of_run(run: LoggedRun) -> PlannedSchedule | None:
         return None
 
 
+def departures_of(run: LoggedRun, plan: SchedulePlan) -> list[Departure]:
+    """Return where the logged rates differ from the plan at the last step of an epoch.
+
+    What a schedule that follows the run has decided is taken from the run, and replayed.
+    """
+    plan = plan.decided(run.decisions)
+
+    def planned_row(epoch: int) -> Sequence[float] | None:
+        known = 1 <= epoch <= plan.epochs
+        return plan.row(plan.last_step_of(epoch - 1)) if known else None
+
+    return find_departures(run.table, plan.columns, planned_row)
+
+
 def _load(path: Path) -> Config:
     """Return a config whose data path holds wherever the command is run."""
     loaded = load_config(path, checks=[config_checks])
@@ -155,20 +169,6 @@ def _has_same_batches(run: LoggedRun, config: Config) -> bool:
 def _steps_per_epoch(run: LoggedRun, config: Config) -> int | None:
     batches = run.batches_per_epoch
     return None if batches is None else -(-batches // config.train.accumulate)
-
-
-def _read_events(path: Path) -> list[dict[str, Any]]:
-    """Return the events of a run; a line that a killed run left unfinished is passed over."""
-    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    events = []
-    for line in text.splitlines():
-        try:
-            event = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(event, dict):
-            events.append(event)
-    return events
 
 
 def _batches_per_epoch(events: Sequence[Mapping[str, Any]]) -> int | None:
