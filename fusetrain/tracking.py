@@ -23,9 +23,10 @@ from fusetrain.results.trackers import TRACKERS
 from fusetrain.results.trackers.courier import Courier, News
 from fusetrain.results.trackers.tracker import Ending, TrackedRun, Tracker
 from fusetrain.session import Session
+from fusetrain.val_pictures import CURVES, VAL_SHEETS, WORST_SHEET
 
 START_PICTURES = ("labels.png", *artifacts.TRAIN_SHEETS)
-END_PICTURES = (*artifacts.END_PICTURES, *artifacts.VAL_SHEETS[1:])
+END_PICTURES = ("results.png", "lr.png", *CURVES, *VAL_SHEETS, WORST_SHEET)
 EVENT = "tracker"
 # How long the end of a run waits for trackers: a stopped process has little time left.
 PATIENCE_SECONDS: Mapping[Ending, float] = {"finished": 30.0, "failed": 30.0, "stopped": 5.0}
