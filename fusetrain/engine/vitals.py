@@ -47,6 +47,7 @@ class Vitals:
         self.keeper = keeper
         self._junction = JunctionProbe(runner)
         self._told: dict[str, Any] = {}
+        self._textures: dict[str, float] = {}
         self._updates = state.updates
         self._steps = 0
 
@@ -103,7 +104,7 @@ class Vitals:
         self._begun = now
         self._wait = 0.0
         self._pairs = 0
-        self._textures: dict[str, float] = {}
+        self._textures = {}
         self._process_seconds = time.process_time()
         self._faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
 
