@@ -21,7 +21,7 @@ test: $(READY)  ## the tests that take some seconds each at most
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 slow: $(READY)  ## the slow tests
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 faults: $(READY)  ## the table of faults that a training survives, each one tried
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/table.py --write docs/resume.md
