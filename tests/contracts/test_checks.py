@@ -104,7 +104,8 @@ def change(root: Path, name: str, map_levels: Callable[[NDArray[np.float64]], ob
 
 def blur(root: Path) -> None:
     with Image.open(root / RGB) as image:
-        blurred = image.resize((5, 4)).resize(image.size, Image.Resampling.BICUBIC)
+        size = (2 * image.width, 2 * image.height)  # small images are not judged
+        blurred = image.resize((5, 4)).resize(size, Image.Resampling.BICUBIC)
     blurred.save(root / RGB, quality=95)
 
 
