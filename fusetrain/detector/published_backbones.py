@@ -39,7 +39,7 @@ class PublishedPyramid(Pyramid):
 
     def __init__(self, in_channels: int, scale: Scale) -> None:
         super().__init__()
-        whole = models.get_model(self.network, weights=None)
+        whole = _untrained(self.network)
         names = {id(tensor): name for name, tensor in whole.state_dict(keep_vars=True).items()}
         if in_channels != 3:
             names |= _replace_first(whole, in_channels)
@@ -54,6 +54,14 @@ class PublishedPyramid(Pyramid):
         self.published_names = {
             name: names[id(tensor)] for name, tensor in own.items() if id(tensor) in names
         }
+
+
+def _untrained(name: str) -> nn.Module:
+    """Return a network on the default device, be it `meta`: to make one, some need numbers."""
+    device = torch.get_default_device()
+    with torch.device("cpu"):
+        whole: nn.Module = models.get_model(name, weights=None)
+    return whole.to(device)
 
 
 def _replace_first(network: nn.Module, in_channels: int) -> dict[int, str]:

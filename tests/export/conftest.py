@@ -20,7 +20,7 @@ from fusetrain.engine.weights import WeightsInfo
 
 NAMES = ("person", "car")
 SIZE = 64
-CLASS_SPREAD = 2.0
+CLASS_SPREAD = 1.0
 BOX_SPREAD = 1.0
 MakeWeights = Callable[..., Path]
 
@@ -30,7 +30,7 @@ def outspoken(detector: FusionDetector) -> FusionDetector:
     for module in detector.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
-    scenes = [demo_pair(0, 100 + number) for number in range(4)]
+    scenes = [demo_pair(0, 100 + number) for number in range(16)]
     rgb = torch.from_numpy(np.stack([scene.rgb for scene in scenes])).permute(0, 3, 1, 2)
     ir = torch.from_numpy(np.stack([scene.ir for scene in scenes]))[:, None]
     images = [interpolate(image.float() / 255, size=(SIZE, SIZE)) for image in (rgb, ir)]
