@@ -38,7 +38,7 @@ run: {{project: {project}, name: exp}}
 WARMUP = {"epochs": 1, "bias_lr": 0.01, "momentum": 0.8}
 FOLLOWING: dict[str, dict[str, Any]] = {
     "plateau": {"metric": "train_loss", "patience": 0, "gamma": 0.5, "threshold": 0.9},
-    "adaptive": {"warm": {"steps": 6}, "restart": {"steps": 2}, "tolerance": 0.0},
+    "adaptive": {"warm": {"steps": 2}, "restart": {"steps": 2}, "tolerance": 0.0},
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "cosine_restarts": {"t0": 1, "t_mult": 2, "rewarm": {"steps": 1}},
