@@ -39,7 +39,7 @@ def damaged(data: bytes, chooser: random.Random) -> bytes:
         length = chooser.randint(1, 20)
         kind = chooser.randrange(4)
         if kind == 0 and parts:
-            parts[start] = chooser.randrange(256)
+            parts[start] ^= chooser.randint(1, 255)
         elif kind == 1:
             del parts[start : start + length]
         elif kind == 2:

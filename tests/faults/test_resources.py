@@ -162,28 +162,6 @@ def in_a_child(home: Path, room_mib: int, *, warm: bool = True) -> subprocess.Co
 @pytest.mark.slow
 @pytest.mark.fault(23)
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
-def test_memory_that_runs_out_halves_what_is_computed_at_once(
-    training: Training, tmp_path: Path
-) -> None:
-    for room_mib in (240, 160, 120, 90, 60, 45, 30, 20, 15):  # how much a step takes is not known
-        folder = tmp_path / str(room_mib)
-        folder.mkdir()
-        done = in_a_child(folder, room_mib)
-        assert done.returncode == 0 or "ResourceError" in done.stderr, done.stderr
-        if done.returncode or "memory ran out" in done.stdout:
-            break
-    assert done.returncode == 0, done.stderr
-    first, events = done.stdout.splitlines()
-    micro_batch, slot, note = first.split(maxsplit=2)
-    assert micro_batch in "1234"
-    assert slot == "2"
-    assert "memory ran out at step 1" in note
-    assert events.endswith(f"{micro_batch}]")
-
-
-@pytest.mark.slow
-@pytest.mark.fault(23)
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
 def test_memory_that_does_not_suffice_for_one_pair_ends_the_run(
     training: Training, tmp_path: Path
 ) -> None:
