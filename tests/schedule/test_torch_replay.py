@@ -33,13 +33,20 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def plan_of(name: str, options: dict[str, Any], *, unit: str = "step") -> SchedulePlan:
+def plan_of(
+    name: str,
+    options: dict[str, Any],
+    *,
+    unit: str = "step",
+    epochs: int = EPOCHS,
+    batches: int = BATCHES,
+) -> SchedulePlan:
     schedule = {"name": f"torch:{name}", "unit": unit, "warmup": {"steps": 0}, **options}
     return make_plan(
         ScheduleSettings.model_validate(schedule),
         lr0=0.01,
-        epochs=EPOCHS,
-        batches_per_epoch=BATCHES,
+        epochs=epochs,
+        batches_per_epoch=batches,
         accumulate=1,
         momentum=0.9,
         parts=PARTS,
@@ -62,10 +69,16 @@ def real(name: str, options: dict[str, Any], steps: int) -> list[tuple[float, fl
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("unit", ["step", "epoch"])
-def test_rates_and_momenta_are_those_of_the_class(name: str, unit: str) -> None:
-    plan = plan_of(name, OPTIONS[name], unit=unit)
-    every = BATCHES if unit == "epoch" else 1
-    wanted = real(name, OPTIONS[name], EPOCHS * BATCHES // every)
+@pytest.mark.parametrize(("epochs", "batches"), [(1, 1), (7, 1), (6, 10), (10, 10), (100, 100)])
+def test_rates_and_momenta_are_those_of_the_class(
+    name: str, unit: str, epochs: int, batches: int
+) -> None:
+    options = dict(OPTIONS[name])
+    if "total_steps" in options:
+        options["total_steps"] = max(60, epochs * batches)
+    plan = plan_of(name, options, unit=unit, epochs=epochs, batches=batches)
+    every = batches if unit == "epoch" else 1
+    wanted = real(name, options, epochs * batches // every)
     assert plan.sets_momentum == (name in ("CyclicLR", "OneCycleLR"))
     for step in range(plan.total_steps):
         rate, momentum = wanted[step // every]
