@@ -26,8 +26,9 @@ def main() -> None:
     args = parser.parse_args()
     with work_folder(args.keep) as folder:
         data = folder / "demo"
-        summary = write_demo(data, num_pairs=args.pairs)
-        print(f"demo: {summary}; seeds {args.seeds}\n", flush=True)
+        if not (data / "data.yaml").exists():
+            print(f"demo: {write_demo(data, num_pairs=args.pairs)}", flush=True)
+        print(f"seeds {args.seeds}\n", flush=True)
         compare_kinds(data / "train.yaml", data / "data.yaml", args=args, folder=folder)
 
 

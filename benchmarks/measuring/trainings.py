@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -28,7 +30,7 @@ from fusetrain.errors import FusetrainError
 from fusetrain.phases import detector_spec
 
 SINGLE_KINDS = ("rgb", "ir")
-HEADER = ("variant", "params M", "GFLOPs/pair", "mAP50", "mAP50-95", "best epoch", "seconds")
+HEADER = ("variant", "params M", "GFLOPs/pair", "mAP50", "mAP50-95", "best epoch", "seconds", "CPU s")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Training:
         """Return the name of the run folder."""
         return f"{self.variant}-seed{self.seed}"
 
+    @property
+    def done(self) -> Path:
+        """Return the file that stands for a training that ended well."""
+        return self.folder / f"{self.name}.done"
+
 
 @dataclass(frozen=True)
 class Result:
@@ -67,6 +74,7 @@ class Result:
         map50: mAP50 of that epoch.
         map50_95: mAP50-95 of that epoch.
         seconds: Of training, validation included.
+        cpu_seconds: Of processor time in the steps, which other work on the machine hardly moves.
     """
 
     variant: str
@@ -74,6 +82,7 @@ class Result:
     map50: float
     map50_95: float
     seconds: float
+    cpu_seconds: float
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -86,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="setting of all trainings"
     )
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="new folder for the runs")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keeps the runs, and goes on there")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
 
 
@@ -97,14 +106,12 @@ def add_kinds(parser: argparse.ArgumentParser, *kinds: str) -> None:
 
 @contextmanager
 def work_folder(keep: Path | None) -> Iterator[Path]:
-    """Yield a temporary folder, or the new folder that is to be kept."""
+    """Yield a temporary folder, or the one that is to be kept: what was done there stays done."""
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="fusetrain-bench-") as folder:
             yield Path(folder)
     else:
-        if keep.exists():
-            raise SystemExit(f"--keep {keep}: is there already; name a new folder")
-        keep.mkdir(parents=True)
+        keep.mkdir(parents=True, exist_ok=True)
         yield keep.absolute()
 
 
@@ -130,21 +137,32 @@ def run_all(trainings: Sequence[Training], *, jobs: int) -> list[Result]:
             raise
 
 
-def _run(training: Training) -> Result:
-    """Run one training in a process of its own."""
+def _command(training: Training) -> list[str]:
+    """Return the arguments of `fusetrain` that begin a training, or go on with a broken off one."""
+    run = training.folder / training.name
+    if (run / "weights" / "last.pt").exists():
+        return ["resume", str(run)]
+    shutil.rmtree(run, ignore_errors=True)
     sets = (*training.sets, f"train.seed={training.seed}", f"run.project={training.folder}")
-    command = [sys.executable, "-m", "fusetrain", "train", "--config", str(training.config)]
-    command += ["--data", str(training.data), "--name", training.name]
-    command += [word for item in sets for word in ("--set", item)]
-    log = training.folder / f"{training.name}.log"
-    with log.open("w", encoding="utf-8") as file:
-        ended = subprocess.run(
-            command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"NO_COLOR": "1"}
-        )
-    if ended.returncode:
-        tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-20:])
-        raise SystemExit(f"{training.name} ended with exit code {ended.returncode}:\n{tail}")
-    result = read_result(training.folder / training.name / "results.csv", training.variant)
+    words = ["train", "--config", str(training.config), "--data", str(training.data)]
+    words += ["--name", training.name]
+    return [*words, *(word for item in sets for word in ("--set", item))]
+
+
+def _run(training: Training) -> Result:
+    """Run one training in a process of its own, unless it is done."""
+    if not training.done.exists():
+        command = [sys.executable, "-m", "fusetrain", *_command(training)]
+        log = training.folder / f"{training.name}.log"
+        with log.open("a", encoding="utf-8") as file:
+            ended = subprocess.run(
+                command, stdout=file, stderr=subprocess.STDOUT, env=os.environ | {"NO_COLOR": "1"}
+            )
+        if ended.returncode:
+            tail = "\n".join(log.read_text(encoding="utf-8").splitlines()[-20:])
+            raise SystemExit(f"{training.name} ended with exit code {ended.returncode}:\n{tail}")
+        training.done.touch()
+    result = read_result(training.folder / training.name, training.variant)
     print(
         f"{training.name}: mAP50 {result.map50:.3f}, mAP50-95 {result.map50_95:.3f} "
         f"in epoch {result.best_epoch}, {result.seconds:.0f} s",
@@ -153,10 +171,12 @@ def _run(training: Training) -> Result:
     return result
 
 
-def read_result(path: Path, variant: str) -> Result:
-    """Return the best validated epoch of a results.csv."""
-    with path.open(encoding="utf-8", newline="") as file:
+def read_result(run: Path, variant: str) -> Result:
+    """Return the best validated epoch of a run, and what the run cost."""
+    with (run / "results.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
+    events = map(json.loads, (run / "events.jsonl").read_text(encoding="utf-8").splitlines())
+    cost = {event["epoch"]: event["cpu_seconds"] for event in events if event["event"] == "epoch"}
     validated = [row for row in rows if row["metrics/mAP50-95(B)"]]
     best = max(validated, key=lambda row: float(row["metrics/mAP50-95(B)"]))
     return Result(
@@ -165,6 +185,7 @@ def read_result(path: Path, variant: str) -> Result:
         map50=float(best["metrics/mAP50(B)"]),
         map50_95=float(best["metrics/mAP50-95(B)"]),
         seconds=float(rows[-1]["time"]),
+        cpu_seconds=sum(cost.values()),
     )
 
 
@@ -194,6 +215,7 @@ def result_rows(trainings: Sequence[Training], results: Sequence[Result]) -> lis
                 mean_text([result.map50_95 for result in mine]),
                 mean_text([result.best_epoch for result in mine], digits=0),
                 mean_text([result.seconds for result in mine], digits=0),
+                mean_text([result.cpu_seconds for result in mine], digits=0),
             ]
         )
     return rows

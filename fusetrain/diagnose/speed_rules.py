@@ -18,6 +18,7 @@ from fusetrain.diagnose.symptoms import Diagnosis
 from fusetrain.launched import available_cores
 
 WAIT_SHARE = 0.4
+MIN_SECONDS = 1.0  # of an epoch; less is not worth a remedy, nor told from a busy machine
 BUSY_LOAD = 1.5  # running processes a core, more than this one's threads
 STARVED_SHARE = 0.7  # of the time of its threads that this process computed
 FAULTS_A_STEP = 1.0
@@ -45,7 +46,7 @@ def _middle(events: list[Mapping[str, Any]], key: str) -> float:
 def _wait(evidence: Evidence, events: list[Mapping[str, Any]]) -> Iterator[Diagnosis]:
     train = evidence.config.train
     wait, seconds = _middle(events, "wait_seconds"), _middle(events, "seconds")
-    if seconds <= 0 or wait < WAIT_SHARE * seconds:
+    if wait < max(MIN_SECONDS, WAIT_SHARE * seconds):
         return
     pairs = _middle(events, "pairs")
     evidence_text = (
@@ -68,7 +69,7 @@ def _wait(evidence: Evidence, events: list[Mapping[str, Any]]) -> Iterator[Diagn
 def _validation(evidence: Evidence, events: list[Mapping[str, Any]]) -> Iterator[Diagnosis]:
     seconds, judging = _middle(events, "seconds"), _middle(events, "val_seconds")
     every = evidence.config.train.val_every
-    if judging > seconds > 0:
+    if judging > max(MIN_SECONDS, seconds):
         wanted = every * max(2, round(judging / seconds) * 2)
         yield Diagnosis(
             "val-slow",

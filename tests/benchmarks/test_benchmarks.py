@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -80,18 +81,20 @@ def test_peer_step_times_ours_alone(tmp_path: Path) -> None:
 
 
 def test_the_best_epoch_is_the_earlier_one_at_a_tie(module: ModuleType, tmp_path: Path) -> None:
-    path = tmp_path / "results.csv"
-    path.write_text(
+    (tmp_path / "results.csv").write_text(
         "epoch,time,metrics/mAP50(B),metrics/mAP50-95(B)\n"
         "1,10,0.5,0.2\n2,20,,\n3,30,0.6,0.3\n4,40,0.9,0.3\n5,50,0.7,0.1\n"
     )
-    expected = module.Result(variant="mid", best_epoch=3, map50=0.6, map50_95=0.3, seconds=50)
-    assert module.read_result(path, "mid") == expected
+    epochs = [{"event": "epoch", "epoch": epoch, "cpu_seconds": 2.0} for epoch in (1, 2, 2, 3)]
+    lines = [json.dumps(event) + "\n" for event in ({"event": "start"}, *epochs)]
+    (tmp_path / "events.jsonl").write_text("".join(lines))
+    expected = module.Result("mid", 3, map50=0.6, map50_95=0.3, seconds=50, cpu_seconds=6)
+    assert module.read_result(tmp_path, "mid") == expected
 
 
 def test_the_gain_is_over_the_best_single_modality_of_each_score(module: ModuleType) -> None:
     results = [
-        module.Result(kind, best_epoch=1, map50=map50, map50_95=map50_95, seconds=1)
+        module.Result(kind, best_epoch=1, map50=map50, map50_95=map50_95, seconds=1, cpu_seconds=1)
         for kind, map50, map50_95 in (
             ("mid", 0.8, 0.50),
             ("rgb", 0.6, 0.20),
@@ -107,7 +110,7 @@ def test_the_gain_is_over_the_best_single_modality_of_each_score(module: ModuleT
 
 
 def test_without_a_single_modality_there_is_no_gain(module: ModuleType) -> None:
-    result = module.Result("mid", best_epoch=1, map50=0.8, map50_95=0.5, seconds=1)
+    result = module.Result("mid", best_epoch=1, map50=0.8, map50_95=0.5, seconds=1, cpu_seconds=1)
     assert module.gain_lines([result]) == []
 
 
@@ -123,7 +126,7 @@ def test_steps_count_within_an_epoch_and_from_the_second_on(
 def test_a_peer_of_roadscene_is_given_with_two_scores(module: ModuleType, tmp_path: Path) -> None:
     roadscene = import_module("roadscene")
     row = roadscene.peer_row("other, IR=0.4123,0.2")
-    assert row == ["other, IR", "-", "-", "0.412", "0.200", "-", "-"]
+    assert row == ["other, IR", "-", "-", "0.412", "0.200", "-", "-", "-"]
     assert len(row) == len(module.HEADER)
     ended = run("roadscene.py", "--data", "x", "--peer", "other=0.4", cwd=tmp_path)
     assert ended.returncode == 2

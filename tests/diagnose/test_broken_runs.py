@@ -160,7 +160,9 @@ def _speed(found: Examination) -> list[str]:
 
 
 def test_images_decoded_again_in_every_epoch_are_told(trained: Train) -> None:
-    assert _speed(diagnosed(trained("train.cache=none")))[0] == "no-cache"
+    run = trained("train.cache=none")
+    _change_epochs(run, seconds=10.0, wait_seconds=7.0)
+    assert _speed(diagnosed(run))[0] == "no-cache"
 
 
 def _rows(run: RunDir) -> list[list[str]]:
