@@ -25,7 +25,6 @@ from typing import Any
 from measuring.tables import table_text
 
 from fusetrain import build
-from fusetrain.batches import BatchSource
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.data.demo import write_demo
@@ -33,11 +32,12 @@ from fusetrain.engine.checkpoint import TrainState, read_newest
 from fusetrain.engine.infer import Validation
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.engine.signals import StopFlag
-from fusetrain.reporters import RunReporter
 from fusetrain.results.run_dir import RunDir
-from fusetrain.resuming import resume
-from fusetrain.session import assemble, choose_machine, make_trainer
-from fusetrain.training import train
+from fusetrain.runs.batches import BatchSource
+from fusetrain.runs.reporters import RunReporter
+from fusetrain.runs.resuming import resume
+from fusetrain.runs.session import assemble, choose_machine, make_trainer
+from fusetrain.runs.training import train
 
 Cost = tuple[float, float]  # seconds on the clock, seconds of CPU time
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fusetrain.overrides import TABLE
+from fusetrain.runs.overrides import TABLE
 
 PAGE = Path(__file__).with_name("resume.md")
 BEGIN, END = "<!-- settings: begin -->", "<!-- settings: end -->"

@@ -3,12 +3,15 @@
 Data goes one way: ``config -> index -> loader -> detector -> loss -> engine -> results``.
 
 - `checks`: the validator of pairs            - `detector`: the dual-backbone fusion detector
-- `engine`: training, resume, inference       - `schedule`: learning-rate curves
+- `engine`: training steps, state, machine    - `schedule`: learning-rate curves
 - `data`: files to batches                    - `loss`: assignment and losses
 - `results`: metrics, run folder, figures     - `config`: typed settings
-- `prepare`: new data sets from old ones    - `build`: turns a config into objects
-- `cli`: the commands                      - `api`, `commands`: the same for Python
-- `diagnose`: why a run does not learn
+- `build`: a config to data and schedule      - `runs`: a run from first line to last figure
+- `launching`: processes on one or many hosts - `inference`: judging and detecting
+- `prepare`: new data sets from old ones      - `tuning`: a search for settings
+- `export`: to ONNX, and its parity           - `reporting`: runs told side by side
+- `diagnose`: why a run does not learn        - `cli`: the commands
+- `api`, `commands`: the same for Python
 """
 
 from __future__ import annotations

@@ -34,11 +34,11 @@ from fusetrain.data.loader import collate
 from fusetrain.engine.infer import as_columns, detect
 from fusetrain.engine.stages import Inputs
 from fusetrain.errors import DataError, UsageError
-from fusetrain.inference import CONFIDENCE, OVERLAP, Loaded, load_weights
-from fusetrain.judging import Judgement, validate_weights
-from fusetrain.predicting import Predicted, Wanted, check_inputs
-from fusetrain.predicting import predict as predict_files
-from fusetrain.questions import questions_of
+from fusetrain.inference.judging import Judgement, validate_weights
+from fusetrain.inference.loading import CONFIDENCE, OVERLAP, Loaded, load_weights
+from fusetrain.inference.predicting import Predicted, Wanted, check_inputs
+from fusetrain.inference.predicting import predict as predict_files
+from fusetrain.inference.questions import questions_of
 
 PathLike = str | os.PathLike[str]
 Picture = PathLike | Image.Image | NDArray[Any] | Tensor

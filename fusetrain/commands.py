@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fusetrain import artifacts, build, distributed, resuming, training
+from fusetrain import build, distributed
 from fusetrain.build import TrainingData
 from fusetrain.checks.acceptance import require_trainable
 from fusetrain.checks.audit import (
@@ -32,12 +32,13 @@ from fusetrain.errors import ConfigError
 from fusetrain.export import onnx_file
 from fusetrain.export.onnx_file import Exported
 from fusetrain.launched import place
-from fusetrain.reporters import RunReporter
 from fusetrain.results.lr_plot import save_lr_figure
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks, require_data, require_trackers, require_weights
+from fusetrain.runs import artifacts, resuming, training
+from fusetrain.runs.reporters import RunReporter
+from fusetrain.runs.session import choose_machine
 from fusetrain.schedule.plan import SchedulePlan
-from fusetrain.session import choose_machine
 
 if TYPE_CHECKING:
     from fusetrain.tuning.report import SearchReport

@@ -10,7 +10,7 @@ from fusetrain.cli.app import run
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import Validation
 from fusetrain.errors import ConfigError, DataError
-from fusetrain.reporters import RunReporter
+from fusetrain.runs.reporters import RunReporter
 
 
 def rows_of(folder: Path) -> list[dict[str, str]]:

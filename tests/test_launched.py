@@ -10,8 +10,8 @@ import pytest
 from fusetrain.config.schema import Config
 from fusetrain.errors import ConfigError
 from fusetrain.launched import Place, cores_of_this_rank, first_host, job, launcher, place, restarts
-from fusetrain.requeue import note_job, own_run
 from fusetrain.results.run_dir import RunDir
+from fusetrain.runs.requeue import note_job, own_run
 
 TORCHRUN = {
     "RANK": "3",

@@ -21,10 +21,10 @@ from fusetrain.config.schema import Config
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import Validation
 from fusetrain.engine.machine import describe
-from fusetrain.reporters import RunReporter
 from fusetrain.results.run_dir import RunDir
-from fusetrain.session import Session
-from fusetrain.training import train
+from fusetrain.runs.reporters import RunReporter
+from fusetrain.runs.session import Session
+from fusetrain.runs.training import train
 
 
 class Finished(Exception):

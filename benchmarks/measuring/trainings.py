@@ -27,10 +27,11 @@ from fusetrain.catalogue import entries
 from fusetrain.config.load import load_config
 from fusetrain.data.spec import load_spec
 from fusetrain.errors import FusetrainError
-from fusetrain.phases import detector_spec
+from fusetrain.runs.phases import detector_spec
 
 SINGLE_KINDS = ("rgb", "ir")
-HEADER = ("variant", "params M", "GFLOPs/pair", "mAP50", "mAP50-95", "best epoch", "seconds", "CPU s")
+SCORES = ("mAP50", "mAP50-95")
+HEADER = ("variant", "params M", "GFLOPs/pair", *SCORES, "best epoch", "seconds", "CPU s")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="setting of all trainings"
     )
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keeps the runs, and goes on there")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep runs, and go on")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
 
 

@@ -12,8 +12,8 @@ from fusetrain.cli.console import print_json, progress, stderr_console, visible
 from fusetrain.errors import Problem, UsageError
 
 if TYPE_CHECKING:
-    from fusetrain.predicting import Predicted
-    from fusetrain.prediction_files import Pictures
+    from fusetrain.inference.predicting import Predicted
+    from fusetrain.inference.prediction_files import Pictures
 
 IOU = 0.7
 NO_NMS_HELP = "Use the head that needs no suppression (model.one_to_one)."
@@ -51,12 +51,12 @@ def val(
 
     Example: fusetrain val runs/fuse/exp --blank ir --by day,night
     """
-    from fusetrain.questions import questions_of
+    from fusetrain.inference.questions import questions_of
 
     asked = questions_of(blank, shift, by)
     from fusetrain.cli.val_view import judgement_json, print_judgement
-    from fusetrain.judgement_figures import save_figures
-    from fusetrain.judging import validate_weights
+    from fusetrain.inference.judgement_figures import save_figures
+    from fusetrain.inference.judging import validate_weights
 
     with progress("validating") as advance:
         judgement = validate_weights(
@@ -111,8 +111,8 @@ def predict(
     Example: fusetrain predict runs/fuse/exp --rgb images/val --ir imagesIR/val
     """
     _check_predict(conf, iou, pictures, allow or [], no_nms=no_nms)
-    from fusetrain.predicting import Wanted
-    from fusetrain.predicting import predict as predict_images
+    from fusetrain.inference.predicting import Wanted
+    from fusetrain.inference.predicting import predict as predict_images
 
     notes: list[str] = []
     wanted = Wanted(conf, None if no_nms else iou, cast("Pictures", pictures), txt, bool(allow))

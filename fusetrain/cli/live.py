@@ -22,9 +22,9 @@ from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import Validation
 from fusetrain.engine.machine import describe
 from fusetrain.engine.pulse import memory_in_use
-from fusetrain.reporters import RunReporter
 from fusetrain.results.run_dir import Row, RunDir
-from fusetrain.session import Session
+from fusetrain.runs.reporters import RunReporter
+from fusetrain.runs.session import Session
 
 SECONDS_BETWEEN_LOOKS = 0.25
 MAX_TRAIL = 600

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TypeVar
 
-from fusetrain.logged_runs import LoggedRun, PlannedSchedule
 from fusetrain.results.lr_chart import LrChart, LrLine
+from fusetrain.runs.logged import LoggedRun, PlannedSchedule
 from fusetrain.schedule.plan import SchedulePlan
 
 MAX_POINTS = 1500

@@ -13,7 +13,8 @@ from typing import Any
 
 from fusetrain.cli.lr_charts import sampled_steps
 from fusetrain.errors import ComparisonError, Problem, RunError
-from fusetrain.logged_runs import (
+from fusetrain.results.lr_table import Departure, write_lr_csv
+from fusetrain.runs.logged import (
     LoggedRun,
     PlannedSchedule,
     departures_of,
@@ -21,7 +22,6 @@ from fusetrain.logged_runs import (
     plan_of,
     plan_of_run,
 )
-from fusetrain.results.lr_table import Departure, write_lr_csv
 from fusetrain.schedule.plan import SchedulePlan
 
 MAX_SHOWN = 5

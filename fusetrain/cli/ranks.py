@@ -13,8 +13,8 @@ import typer
 
 from fusetrain.cli.console import stderr_console, visible
 from fusetrain.config.schema import Config
-from fusetrain.hosts import Hosts, is_to_launch
 from fusetrain.launched import place
+from fusetrain.launching.hosts import Hosts, is_to_launch
 
 Devices = Annotated[
     str | None,

@@ -27,8 +27,8 @@ from fusetrain.cli.ranks import (
 from fusetrain.cli.run_end import print_end
 from fusetrain.config.load import LoadedConfig, load_config
 from fusetrain.config.schema import Config
-from fusetrain.hosts import Hosts, is_to_launch
 from fusetrain.launched import place
+from fusetrain.launching.hosts import Hosts, is_to_launch
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import (
     config_checks,
@@ -138,9 +138,9 @@ def _train_here(settings: Config, allowed: Sequence[str], *, with_baselines: boo
     """Train in this process, which may be one rank of several."""
     from fusetrain import build, distributed
     from fusetrain.cli.live import ConsoleReporter
-    from fusetrain.requeue import own_run
-    from fusetrain.session import choose_machine
-    from fusetrain.training import train as train_in_new_folder
+    from fusetrain.runs.requeue import own_run
+    from fusetrain.runs.session import choose_machine
+    from fusetrain.runs.training import train as train_in_new_folder
 
     spec = build.open_spec(settings)
     # a device that is not there is told before all images are read
@@ -171,10 +171,10 @@ def _resume_here(
 ) -> None:
     """Resume in this process, which may be one rank of several."""
     from fusetrain import build, distributed
-    from fusetrain.baselines import fused_run_of
     from fusetrain.cli.live import ConsoleReporter
-    from fusetrain.resuming import resume as resume_run
-    from fusetrain.session import choose_machine
+    from fusetrain.runs.baselines import fused_run_of
+    from fusetrain.runs.resuming import resume as resume_run
+    from fusetrain.runs.session import choose_machine
 
     device, timeout = choose_machine(wanted.config).device, wanted.config.train.collective_timeout
     reporter = ConsoleReporter()
@@ -195,9 +195,9 @@ def _resume_here(
 
 def _train_with_baselines(settings: Config, splits: TrainingData) -> None:
     """Train the fused detector, then both single ones, and print what fusion gains."""
-    from fusetrain.baselines import mark
     from fusetrain.cli.live import ConsoleReporter
-    from fusetrain.training import train as train_in_new_folder
+    from fusetrain.runs.baselines import mark
+    from fusetrain.runs.training import train as train_in_new_folder
 
     reporter = ConsoleReporter()
     run = train_in_new_folder(settings, splits, reporter=reporter, on_folder=mark)
@@ -209,8 +209,8 @@ def _compare_with_baselines(
     fused: RunDir, settings: Config, splits: TrainingData, *, done: RunDir
 ) -> None:
     """Train what is left of the baselines of a run, and print what fusion gains."""
-    from fusetrain.baselines import train_baselines
     from fusetrain.cli.live import ConsoleReporter
+    from fusetrain.runs.baselines import train_baselines
 
     gain = train_baselines(fused, settings, splits, reporter=ConsoleReporter, done=done)
     say(str(gain))
@@ -228,7 +228,7 @@ def _without_training(
     if not (lr_find or place().is_main):
         return
     from fusetrain import build
-    from fusetrain.session import choose_machine
+    from fusetrain.runs.session import choose_machine
 
     require_weights(settings)
     choose_machine(settings)
@@ -237,7 +237,7 @@ def _without_training(
     if lr_find:
         _print_suggestion(settings, splits)
         return
-    from fusetrain.dry_run import measure_plan
+    from fusetrain.runs.dry_run import measure_plan
 
     beside = [("baselines", "rgb and ir, the same budget each")] if with_baselines else []
     _print_plan([*measure_plan(settings, splits, ranks=ranks), *beside])
@@ -249,7 +249,7 @@ def _print_plan(rows: Sequence[tuple[str, str]]) -> None:
 
 def _print_suggestion(settings: Config, splits: TrainingData) -> None:
     """Run the range test; print some of what it saw, its picture and the rate it suggests."""
-    from fusetrain.lr_find import find_rate
+    from fusetrain.runs.lr_find import find_rate
 
     with progress("learning-rate range test") as advance:
         found, picture = find_rate(settings, splits, progress=advance)

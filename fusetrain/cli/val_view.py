@@ -15,7 +15,7 @@ from fusetrain.results.miss_rate import REASONABLE_HEIGHT_PX, REFERENCE_FPPI
 from fusetrain.results.score_rows import ScoreRow
 
 if TYPE_CHECKING:
-    from fusetrain.judging import Judgement
+    from fusetrain.inference.judging import Judgement
     from fusetrain.results.miss_rate import MissRates
 
 COLUMNS = ("class", "boxes", "precision", "recall", "mAP50", "mAP50-95", "MR^-2")

@@ -21,11 +21,11 @@ from fusetrain.diagnose.speed_rules import judge_speed
 from fusetrain.diagnose.stream_rules import judge_streams
 from fusetrain.diagnose.symptoms import RANK, Diagnosis
 from fusetrain.errors import FusetrainError
-from fusetrain.logged_runs import departures_of, open_run, plan_of_run
 from fusetrain.results.lr_table import read_cells
 from fusetrain.results.run_dir import RunDir
 from fusetrain.results.run_lock import is_held
 from fusetrain.rules import config_checks, require_data
+from fusetrain.runs.logged import departures_of, open_run, plan_of_run
 
 Look = Callable[[Path], DataLook]
 RULES: tuple[Callable[[Evidence], Iterator[Diagnosis]], ...] = (

@@ -9,7 +9,7 @@ import torch
 from fusetrain import build
 from fusetrain.config.schema import Config
 from fusetrain.errors import ConfigError, ResourceError
-from fusetrain.hosts import Hosts
+from fusetrain.launching.hosts import Hosts
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from fusetrain.errors import (
     RunError,
     StoppedError,
 )
-from fusetrain.reporters import PassingOn, RunReporter
 from fusetrain.results.run_dir import RunDir
-from fusetrain.resuming import resume
 from fusetrain.rules import config_checks
-from fusetrain.session import Session
-from fusetrain.training import train
+from fusetrain.runs.reporters import PassingOn, RunReporter
+from fusetrain.runs.resuming import resume
+from fusetrain.runs.session import Session
+from fusetrain.runs.training import train
 from fusetrain.tuning.space import assignment
 from fusetrain.tuning.study import Claim, Study
 from fusetrain.tuning.wishes import Wish, described

@@ -18,9 +18,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from fusetrain.cli.app import run
-from fusetrain.judging import validate_weights
-from fusetrain.predicting import Wanted
-from fusetrain.predicting import predict as predict_pairs
+from fusetrain.inference.judging import validate_weights
+from fusetrain.inference.predicting import Wanted
+from fusetrain.inference.predicting import predict as predict_pairs
 
 from ..coco_judge import assert_equal_to_the_judge
 

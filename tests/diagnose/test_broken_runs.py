@@ -24,7 +24,7 @@ from tiny_runs import (
 from fusetrain.config.load import load_config
 from fusetrain.diagnose.examine import Examination, examine_config, examine_run
 from fusetrain.results.run_dir import RunDir
-from fusetrain.resuming import resume
+from fusetrain.runs.resuming import resume
 
 pytestmark = pytest.mark.slow
 Train = Callable[..., RunDir]

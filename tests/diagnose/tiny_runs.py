@@ -15,10 +15,10 @@ from fusetrain.config.load import load_config
 from fusetrain.diagnose.data_look import DataLook, look_at
 from fusetrain.diagnose.examine import Examination, examine_run
 from fusetrain.errors import DivergedError
-from fusetrain.reporters import RunReporter
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks
-from fusetrain.training import train
+from fusetrain.runs.reporters import RunReporter
+from fusetrain.runs.training import train
 
 NUM_TRAIN, BATCH = 16, 4
 CONFIG = """\

@@ -11,7 +11,7 @@ import pytest
 
 from fusetrain.config.schema import Config
 from fusetrain.errors import AbortedError, StoppedError
-from fusetrain.overrides import TABLE, Change, differences
+from fusetrain.runs.overrides import TABLE, Change, differences
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "resume.md").read_text(encoding="utf-8")

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from fusetrain import build
-from fusetrain.batches import BatchSource
 from fusetrain.config.schema import Config
 from fusetrain.engine.checkpoint import TrainState, unpack
 from fusetrain.engine.infer import Validation
@@ -23,7 +22,8 @@ from fusetrain.engine.stages import shown
 from fusetrain.engine.trainer import Trainer
 from fusetrain.errors import DivergedError, StoppedError
 from fusetrain.results.run_dir import RunDir
-from fusetrain.session import Session, assemble, choose_machine, make_trainer
+from fusetrain.runs.batches import BatchSource
+from fusetrain.runs.session import Session, assemble, choose_machine, make_trainer
 
 Setup = Callable[..., "Bench"]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 IMPORTED = (
     "fusetrain.cli.live",
-    "fusetrain.resuming",
+    "fusetrain.runs.resuming",
     "fusetrain.checks.audit",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",

@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from fusetrain import build
-from fusetrain.batches import BatchSource
 from fusetrain.config.schema import Config
 from fusetrain.data.quarantine import Refusal
 from fusetrain.engine.checkpoint import TrainState, read_newest
@@ -23,7 +22,8 @@ from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.troubles import note_refusal
 from fusetrain.errors import StoppedError
 from fusetrain.results.run_dir import RunDir
-from fusetrain.session import Session, assemble, choose_machine, make_trainer
+from fusetrain.runs.batches import BatchSource
+from fusetrain.runs.session import Session, assemble, choose_machine, make_trainer
 
 PAIRS = 5
 TINY: dict[str, dict[str, Any]] = {

@@ -23,13 +23,13 @@ from typing import Any
 from fusetrain import build
 from fusetrain.config.load import load_config
 from fusetrain.engine.checkpoint import TrainState
-from fusetrain.reporters import RunReporter
 from fusetrain.results.figure_style import save_figure
 from fusetrain.results.run_dir import RunDir
-from fusetrain.resuming import resume
 from fusetrain.rules import config_checks
-from fusetrain.session import Session
-from fusetrain.training import train
+from fusetrain.runs.reporters import RunReporter
+from fusetrain.runs.resuming import resume
+from fusetrain.runs.session import Session
+from fusetrain.runs.training import train
 
 
 class Recorder(RunReporter):

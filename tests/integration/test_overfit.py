@@ -12,7 +12,7 @@ import pytest
 
 from fusetrain.data.image import read_header
 from fusetrain.data.transforms import letterbox_size
-from fusetrain.judging import validate_weights
+from fusetrain.inference.judging import validate_weights
 
 from ..coco_judge import assert_equal_to_the_judge
 from .conftest import Command

@@ -74,9 +74,10 @@ def test_two_ranks_equal_one_with_shared_batch_statistics(
 VALIDATE = """
 import json, sys
 from pathlib import Path
-from fusetrain import batches, build, distributed
+from fusetrain import build, distributed
+from fusetrain.runs import batches
 from fusetrain.config.load import load_config
-from fusetrain.session import assemble, choose_machine, loss_of
+from fusetrain.runs.session import assemble, choose_machine, loss_of
 
 config = load_config(Path(sys.argv[1])).placed()
 machine = choose_machine(config)

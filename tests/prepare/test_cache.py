@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from fusetrain import build
-from fusetrain.batches import BatchSource
 from fusetrain.config.schema import Config
 from fusetrain.data.demo import write_demo
 from fusetrain.engine.machine import choose_machine
 from fusetrain.errors import DataError
 from fusetrain.prepare.cache import make_caches, plan_cache
+from fusetrain.runs.batches import BatchSource
 
 MACHINE = {"device": "cpu", "amp": False, "memory_format": "auto", "threads": 1, "workers": 0}
 

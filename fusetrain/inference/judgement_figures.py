@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fusetrain.errors import ResourceError
-from fusetrain.judging import Judgement
+from fusetrain.inference.judging import Judgement
 from fusetrain.results.confidence_plot import save_confidence_figure, save_miss_rate_figure
 from fusetrain.results.confusion_plot import save_confusion_figure
 from fusetrain.results.plots import save_pr_figure

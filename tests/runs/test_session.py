@@ -14,7 +14,14 @@ from fusetrain.config.schema import Config
 from fusetrain.engine.weights import load_detector
 from fusetrain.errors import ConfigError
 from fusetrain.results.run_dir import RunDir
-from fusetrain.session import Session, assemble, best_model, choose_machine, fingerprint, limits_of
+from fusetrain.runs.session import (
+    Session,
+    assemble,
+    best_model,
+    choose_machine,
+    fingerprint,
+    limits_of,
+)
 
 
 def config_for(data: Path, **train: Any) -> Config:

@@ -22,10 +22,16 @@ from fusetrain.data.loader import collate, val_batches
 from fusetrain.engine.infer import as_columns, detect
 from fusetrain.engine.stages import Inputs
 from fusetrain.errors import UsageError
-from fusetrain.given_films import GivenFilms, find_films
-from fusetrain.given_pairs import GivenPairs, aspect_note, find_pairs, index_of, output_names
-from fusetrain.inference import BATCH, Loaded, Progress, counted, load_weights, load_with
-from fusetrain.prediction_files import (
+from fusetrain.inference.given_films import GivenFilms, find_films
+from fusetrain.inference.given_pairs import (
+    GivenPairs,
+    aspect_note,
+    find_pairs,
+    index_of,
+    output_names,
+)
+from fusetrain.inference.loading import BATCH, Loaded, Progress, counted, load_weights, load_with
+from fusetrain.inference.prediction_files import (
     Pictures,
     PredictionFiles,
     Shown,

@@ -13,7 +13,7 @@ from fusetrain.engine.roles import Reporter
 from fusetrain.results.run_dir import RunDir
 
 if TYPE_CHECKING:
-    from fusetrain.session import Session
+    from fusetrain.runs.session import Session
 
 
 class RunReporter(Reporter):

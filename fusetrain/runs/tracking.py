@@ -11,19 +11,20 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from fusetrain import artifacts, distributed
+from fusetrain import distributed
 from fusetrain.config.keys import values_by_key
 from fusetrain.config.schema import Config
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import Validation
 from fusetrain.errors import AbortedError, StoppedError
-from fusetrain.reporters import PassingOn, RunReporter
 from fusetrain.results.run_dir import Row, RunDir
 from fusetrain.results.trackers import TRACKERS
 from fusetrain.results.trackers.courier import Courier, News
 from fusetrain.results.trackers.tracker import Ending, TrackedRun, Tracker
-from fusetrain.session import Session
-from fusetrain.val_pictures import CURVES, VAL_SHEETS, WORST_SHEET
+from fusetrain.runs import artifacts
+from fusetrain.runs.reporters import PassingOn, RunReporter
+from fusetrain.runs.session import Session
+from fusetrain.runs.val_pictures import CURVES, VAL_SHEETS, WORST_SHEET
 
 START_PICTURES = ("labels.png", *artifacts.TRAIN_SHEETS)
 END_PICTURES = ("results.png", "lr.png", *CURVES, *VAL_SHEETS, WORST_SHEET)

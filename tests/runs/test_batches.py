@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusetrain.batches import augmentation_of
 from fusetrain.config.schema import AugmentSettings
 from fusetrain.data.dataset import SampleKey, TrainDataset
 from fusetrain.data.index import scan_split
 from fusetrain.data.spec import load_spec
 from fusetrain.data.transforms import PADDING
+from fusetrain.runs.batches import augmentation_of
 from fusetrain.sample import PairedSample
 
-from .conftest import MakePairs
+from ..conftest import MakePairs
 
 STILL: dict[str, Any] = dict.fromkeys(
     ("mosaic", "fliplr", "scale", "translate", "hsv_h", "hsv_s", "hsv_v", "ir_gain"), 0.0

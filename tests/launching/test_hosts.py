@@ -8,8 +8,8 @@ import pytest
 
 from fusetrain.config.schema import Config
 from fusetrain.errors import ConfigError, FusetrainError, ResourceError, UsageError
-from fusetrain.hosts import Hosts, is_to_launch
 from fusetrain.launching.group import Group, group_of
+from fusetrain.launching.hosts import Hosts, is_to_launch
 
 TWO = Hosts(2, 2, "node1:29400")
 

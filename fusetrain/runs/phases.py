@@ -21,7 +21,7 @@ from fusetrain.engine.infer import Validation
 from fusetrain.engine.roles import Validate
 from fusetrain.engine.stages import Inputs, Stage
 from fusetrain.errors import ConfigError
-from fusetrain.initial_weights import frozen_parts, load_base
+from fusetrain.runs.initial_weights import frozen_parts, load_base
 from fusetrain.schedule.stages import stage_epochs, stage_name
 
 TOGETHER = "decision"

@@ -10,7 +10,6 @@ from itertools import count, islice
 from pathlib import Path
 
 from fusetrain import build, launched
-from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
 from fusetrain.config.stages import run_epochs
@@ -18,8 +17,9 @@ from fusetrain.engine.lr_range import RangeTest, range_test
 from fusetrain.engine.stages import stage_of
 from fusetrain.errors import ResourceError, UsageError
 from fusetrain.results.range_plot import save_range_figure
+from fusetrain.runs.batches import BatchSource
+from fusetrain.runs.session import assemble, choose_machine
 from fusetrain.sample import Batch
-from fusetrain.session import assemble, choose_machine
 
 NUM_STEPS = 100
 FIRST_RATE = 1e-6

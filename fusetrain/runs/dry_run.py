@@ -9,16 +9,17 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from fusetrain import batches, build
+from fusetrain import build
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
 from fusetrain.data.disk_build import cache_bytes, default_folder
 from fusetrain.engine.machine import describe
 from fusetrain.engine.stages import Stage, stage_of
 from fusetrain.engine.step import images
+from fusetrain.runs import batches
+from fusetrain.runs.session import Session, assemble, choose_machine
 from fusetrain.sample import Batch
 from fusetrain.schedule.advice import Advice, advise
-from fusetrain.session import Session, assemble, choose_machine
 
 
 def measure_plan(config: Config, data: TrainingData, *, ranks: int = 1) -> list[tuple[str, str]]:

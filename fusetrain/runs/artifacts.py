@@ -14,7 +14,6 @@ from itertools import islice
 import numpy as np
 
 from fusetrain import build, distributed
-from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.stages import run_epochs
 from fusetrain.data.dataset import SampleKey
@@ -28,15 +27,16 @@ from fusetrain.results.lr_chart import LrChart, LrLine
 from fusetrain.results.lr_plot import save_lr_figure
 from fusetrain.results.plots import save_results_figure
 from fusetrain.results.run_dir import Row, RunDir
-from fusetrain.sample import Batch
-from fusetrain.schedule.plan import SchedulePlan
-from fusetrain.val_pictures import (
+from fusetrain.runs.batches import BatchSource
+from fusetrain.runs.val_pictures import (
     NUM_BATCHES,
     VAL_PICTURES,
     save_sheet,
     true_pairs,
     write_validation,
 )
+from fusetrain.sample import Batch
+from fusetrain.schedule.plan import SchedulePlan
 
 TRAIN_PAIRS = 8  # of a batch; each may be a mosaic of four
 TRAIN_SHEETS = tuple(f"train_batch{number}.jpg" for number in range(NUM_BATCHES))

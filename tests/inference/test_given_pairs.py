@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from fusetrain.errors import DataError
-from fusetrain.given_pairs import aspect_note, find_pairs, index_of, output_names
+from fusetrain.inference.given_pairs import aspect_note, find_pairs, index_of, output_names
 
 
 def image(path: Path, size: tuple[int, int] = (40, 30)) -> Path:

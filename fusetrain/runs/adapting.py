@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from fusetrain import distributed
-from fusetrain.batches import BatchSource
 from fusetrain.config.stages import ADAPTER
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.detector.kinds import DetectorSpec, build_detector
@@ -29,7 +28,8 @@ from fusetrain.engine.trainer import Trainer
 from fusetrain.engine.weights import load_detector
 from fusetrain.errors import StoppedError
 from fusetrain.results.run_dir import RunDir
-from fusetrain.session import Session, assemble, best_model, loss_of, make_trainer
+from fusetrain.runs.batches import BatchSource
+from fusetrain.runs.session import Session, assemble, best_model, loss_of, make_trainer
 
 Interrupted = Callable[[], bool]
 

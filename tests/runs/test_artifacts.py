@@ -14,9 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fusetrain import artifacts, build
-from fusetrain.artifacts import TRAIN_PAIRS, first_train_batches, lr_chart, write_end, write_start
-from fusetrain.batches import BatchSource
+from fusetrain import build
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
 from fusetrain.engine.infer import Validation
@@ -24,6 +22,15 @@ from fusetrain.engine.machine import choose_machine
 from fusetrain.results.metrics import GroundTruth, ScoredBoxes, evaluate
 from fusetrain.results.pictures import PALETTE
 from fusetrain.results.run_dir import CSV_COLUMNS, Row, RunDir
+from fusetrain.runs import artifacts
+from fusetrain.runs.artifacts import (
+    TRAIN_PAIRS,
+    first_train_batches,
+    lr_chart,
+    write_end,
+    write_start,
+)
+from fusetrain.runs.batches import BatchSource
 
 START = {"labels.png", "train_batch0.jpg", "train_batch1.jpg", "train_batch2.jpg"}
 END = {

@@ -23,7 +23,7 @@ from fusetrain.engine.misalign import DIRECTIONS, misaligned
 from fusetrain.engine.stages import Inputs
 from fusetrain.engine.weights import TrainedWith, WeightsInfo, weights_file
 from fusetrain.errors import DataError, RunError
-from fusetrain.inference import (
+from fusetrain.inference.loading import (
     BATCH,
     FLOOR,
     OVERLAP,
@@ -33,8 +33,8 @@ from fusetrain.inference import (
     load_weights,
     load_with,
 )
+from fusetrain.inference.questions import Blank, Part, Questions
 from fusetrain.loss.detection import DetectionLoss
-from fusetrain.questions import Blank, Part, Questions
 from fusetrain.results.confusion import confusion_matrix
 from fusetrain.results.late_fusion import join_detections
 from fusetrain.results.metrics import evaluate

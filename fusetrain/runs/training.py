@@ -12,9 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
-from fusetrain import artifacts, build, distributed
-from fusetrain.adapting import train_phases
-from fusetrain.batches import BatchSource
+from fusetrain import build, distributed
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
 from fusetrain.data.quarantine import Refusal
@@ -26,18 +24,21 @@ from fusetrain.engine.trainer import Trainer
 from fusetrain.engine.troubles import note_refusal, troubles
 from fusetrain.errors import DivergedError, StoppedError
 from fusetrain.failpoints import failpoint
-from fusetrain.reporters import RunReporter
-from fusetrain.requeue import note_job, requeue
 from fusetrain.results.run_dir import RunDir
-from fusetrain.run_records import config_text, judged, keeper_of, log, start_event
-from fusetrain.session import (
+from fusetrain.runs import artifacts
+from fusetrain.runs.adapting import train_phases
+from fusetrain.runs.batches import BatchSource
+from fusetrain.runs.records import config_text, judged, keeper_of, log, start_event
+from fusetrain.runs.reporters import RunReporter
+from fusetrain.runs.requeue import note_job, requeue
+from fusetrain.runs.session import (
     Session,
     assemble,
     best_model,
     choose_machine,
     loss_of,
 )
-from fusetrain.tracking import tracked
+from fusetrain.runs.tracking import tracked
 
 
 def train(

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from fusetrain.cli.app import run
 from fusetrain.results.run_dir import RunDir
 from fusetrain.results.trackers import NEEDED
-from fusetrain.tracking import tracked_values
+from fusetrain.runs.tracking import tracked_values
 
 TENSORBOARD = "run.trackers=[tensorboard]"
 

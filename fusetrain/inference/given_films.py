@@ -13,7 +13,7 @@ from pathlib import Path
 from fusetrain.data.film import Film, is_surely_film, may_be_film, open_film
 from fusetrain.data.image import ThermalWindow
 from fusetrain.errors import DataError
-from fusetrain.prediction_files import Shown
+from fusetrain.inference.prediction_files import Shown
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,12 @@ from fusetrain.config.stages import run_epochs
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.weights import WeightsInfo
 from fusetrain.errors import ConfigError, DataError, RunError
-from fusetrain.overrides import accepted_changes
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import require_data
+from fusetrain.runs.overrides import accepted_changes
+from fusetrain.runs.session import fingerprint
 from fusetrain.schedule.following import Decision, rescaled
 from fusetrain.schedule.planning import replanned
-from fusetrain.session import fingerprint
 
 Note = Callable[[str], None]
 

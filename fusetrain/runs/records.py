@@ -22,8 +22,8 @@ from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.results.metrics import DetectionMetrics
 from fusetrain.results.run_dir import RunDir
+from fusetrain.runs.session import Session, fingerprint
 from fusetrain.schedule.plan import GroupKey
-from fusetrain.session import Session, fingerprint
 
 
 def log(run: RunDir, kind: str, **values: Any) -> None:

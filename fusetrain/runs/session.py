@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from fusetrain import build, distributed, launched
-from fusetrain.batches import BatchSource
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
 from fusetrain.config.stages import run_epochs
@@ -36,16 +35,17 @@ from fusetrain.engine.step import StepRunner
 from fusetrain.engine.synced_norm import with_synced_norms
 from fusetrain.engine.trainer import Trainer
 from fusetrain.engine.weights import TrainedWith, WeightsInfo, load_detector
-from fusetrain.initial_weights import fill_at_start
 from fusetrain.loss.detection import DetectionLoss, SeparateLosses
-from fusetrain.phases import (
+from fusetrain.results.run_dir import RunDir
+from fusetrain.runs.batches import BatchSource
+from fusetrain.runs.initial_weights import fill_at_start
+from fusetrain.runs.phases import (
     Phase,
     better_of,
     first_spec,
     phase_of,
     refuse_standstill,
 )
-from fusetrain.results.run_dir import RunDir
 from fusetrain.schedule.plan import SchedulePlan
 from fusetrain.schedule.scheduler import Scheduler
 

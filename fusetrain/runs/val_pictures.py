@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusetrain import build
-from fusetrain.batches import VAL_BATCH_FACTOR, BatchSource
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.loader import val_batches
 from fusetrain.engine.infer import Validation
@@ -30,6 +29,7 @@ from fusetrain.results.pictures import DrawnBox
 from fusetrain.results.plots import save_pr_figure
 from fusetrain.results.sheets import SheetPair, has_colour_key, keyed_sheet, pair_sheet
 from fusetrain.results.worst_pairs import WorstPair, worst_pairs
+from fusetrain.runs.batches import VAL_BATCH_FACTOR, BatchSource
 from fusetrain.sample import Batch
 
 NUM_BATCHES = 3

@@ -15,7 +15,6 @@ from fusetrain import build, distributed, launched
 from fusetrain.config.load import LoadedConfig
 from fusetrain.config.schema import Config
 from fusetrain.config.stages import run_epochs
-from fusetrain.continuing import Accepted, going_on
 from fusetrain.engine.checkpoint import (
     TrainState,
     has_checkpoint,
@@ -28,10 +27,11 @@ from fusetrain.engine.machine import Machine, surroundings
 from fusetrain.engine.signals import stop_on_signals
 from fusetrain.engine.weights import WeightsInfo
 from fusetrain.errors import RunError
-from fusetrain.reporters import RunReporter
 from fusetrain.results.run_dir import RunDir
-from fusetrain.session import Session, assemble, choose_machine
-from fusetrain.training import held, run_session
+from fusetrain.runs.continuing import Accepted, going_on
+from fusetrain.runs.reporters import RunReporter
+from fusetrain.runs.session import Session, assemble, choose_machine
+from fusetrain.runs.training import held, run_session
 
 Note = Callable[[str], None]
 # What is needed of the context of a checkpoint to go on.

@@ -20,12 +20,12 @@ from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config, ModelSettings
 from fusetrain.config.stages import run_epochs
 from fusetrain.errors import RunError, StoppedError
-from fusetrain.reporters import RunReporter
 from fusetrain.results.best_scores import FUSION_GAIN, METRICS, best_scores
 from fusetrain.results.run_dir import RunDir
-from fusetrain.resuming import resume
 from fusetrain.rules import SINGLE, config_checks
-from fusetrain.training import train
+from fusetrain.runs.reporters import RunReporter
+from fusetrain.runs.resuming import resume
+from fusetrain.runs.training import train
 
 
 @dataclass(frozen=True)

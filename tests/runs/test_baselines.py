@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from fusetrain.baselines import fused_run_of
 from fusetrain.cli.app import run
 from fusetrain.config.load import load_config
 from fusetrain.errors import RunError
 from fusetrain.results.best_scores import FUSION_GAIN, best_scores
 from fusetrain.results.run_dir import RunDir
+from fusetrain.runs.baselines import fused_run_of
 
 Capture = pytest.CaptureFixture[str]
 WORDS = ("train", "--config", "train.yaml", "--set", "train.epochs=1", "--with-baselines")
