@@ -105,14 +105,11 @@ def _mean_steps(
 
 def _side_by_side(sampled: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """Return images of few rows as one; what lacks rows gets black ones."""
-    height = max(map(len, sampled))
-    return np.concatenate(
-        [
-            own if len(own) == height else np.pad(own, ((0, height - len(own)), (0, 0)))
-            for own in sampled
-        ],
-        axis=1,
-    )
+    ends = np.cumsum([own.shape[1] for own in sampled]).tolist()
+    joined = np.zeros((max(map(len, sampled)), ends[-1]), np.uint8)
+    for own, start, stop in zip(sampled, [0, *ends], ends, strict=False):
+        joined[: len(own), start:stop] = own
+    return joined
 
 
 def _found(sampled: Sequence[NDArray[np.uint8]]) -> dict[int, tuple[int, float]]:

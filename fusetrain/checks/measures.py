@@ -220,7 +220,7 @@ def _num_colours(pixels: bytes) -> int:
     return int(np.searchsorted(np.cumsum(counts), 0.95 * counts.sum())) + 1
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)  # as many as a set may have sides
 def _projections(length: int, extent: float) -> NDArray[np.float32]:
     """Return the matrix that takes a side of ``length`` samples to means over its parts.
 

@@ -85,7 +85,7 @@ def take_samples(image: Image.Image, size_hw: tuple[int, int], *, is_ir: bool) -
         image = image.convert("L" if image.mode in ("1", "LA") else "RGB")
     longer, shorter = max(image.size), min(image.size)
     factor = min(-(-longer // MAX_SMALL_SIDE), max(1, shorter // MIN_SMALL_SIDE))
-    small = image.reduce(factor)
+    small = image.reduce(factor) if factor > 1 else image
     data = small.tobytes()
     is_grey = image.mode == "L"
     factor *= round(max(size_hw) / longer)

@@ -27,6 +27,11 @@ from fusetrain.checks.flow.columns import (
 )
 
 NUMBER_KINDS = {bool: "b", int: "i", float: "f"}
+# Smallest and largest value of each type of integers, the narrowest first.
+INTEGERS = [
+    (int(limits.min), int(limits.max), limits.dtype)
+    for limits in map(np.iinfo, (np.int8, np.int16, np.int32, np.int64))
+]
 
 
 def pack(hint: Any, values: Sequence[Any]) -> Column:
@@ -189,9 +194,7 @@ def _narrow(numbers: NDArray[Any]) -> NDArray[Any]:
             small = numbers.astype(np.float32)
         return small if np.array_equal(small, numbers, equal_nan=True) else numbers
     low, high = (int(numbers.min()), int(numbers.max())) if len(numbers) else (0, 0)
-    kinds = (np.int8, np.int16, np.int32, np.int64)
-    limits = (np.iinfo(kind) for kind in kinds)
-    fits = next(limit.dtype for limit in limits if limit.min <= low and high <= limit.max)
+    fits = next(kind for least, most, kind in INTEGERS if least <= low and high <= most)
     return numbers.astype(fits, copy=False)
 
 
