@@ -5,7 +5,7 @@ Whether the folders and files are there is the business of `data/spec.py`.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -29,6 +29,9 @@ class DataSettings(Settings):
         border: Frame around all images that is cut off, px.
         channels: rgbt: one file holds both modalities.
         names: Names of the classes by number; auto: those of the labels, sorted, or plain numbers.
+        nc: How many names there are, as other tools want it said.
+        download: Not used: written by other tools; nothing is ever downloaded.
+        roboflow: Not used: written by other tools.
     """
 
     path: str = "."
@@ -47,6 +50,9 @@ class DataSettings(Settings):
     channels: Literal["separate", "rgbt"] = "separate"
     thermal: Literal["auto", "raw", "percentile"] | dict[Literal["range"], list[float]] = "auto"
     names: list[str] | dict[int, str] | Literal["auto"]
+    nc: int | None = None
+    download: str | None = None
+    roboflow: dict[str, Any] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> DataSettings:
@@ -57,6 +63,8 @@ class DataSettings(Settings):
             raise ValueError("names must count from 0 without a gap")
         if names != "auto" and len(set(self.class_names)) != len(names):
             raise ValueError("names must differ from one another")
+        if self.nc is not None and names != "auto" and self.nc != len(names):
+            raise ValueError(f"nc is {self.nc}, but there are {len(names)} names")
         if isinstance(self.thermal, dict):
             span = self.thermal["range"]
             if len(span) != 2 or span[0] >= span[1]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from fusetrain.data.files import relative_files
 from fusetrain.data.formats.coco_json import CocoFile
 from fusetrain.data.label_rows import read_annotations
-from fusetrain.data.labels import read_label_text
+from fusetrain.data.labels import class_numbers, read_label_text
 from fusetrain.data.listing import XML_FORMATS
 from fusetrain.data.sources import LabelSet, Source
 
@@ -62,6 +62,9 @@ def _used_names(root: Path, labels: LabelSet) -> list[str]:
     found: dict[str, None] = {}
     for path in relative_files(root, place, suffixes=frozenset({suffix})):
         full = os.path.join(root, path)
+        if labels.format == "yolo":
+            found |= dict.fromkeys(map(str, sorted(class_numbers(full))))
+            continue
         found |= dict.fromkeys(read_annotations(labels, full, name=path).names)
     return list(found)
 

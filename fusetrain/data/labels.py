@@ -104,6 +104,26 @@ def parse_labels(text: str, num_classes: int, *, name: str = "") -> Labels:
     return clip_boxes(values[:, 1:], classes, lines=lines, problems=problems, name=name)
 
 
+def class_numbers(path: str | os.PathLike[str]) -> set[int]:
+    """Return the classes that the lines of a label file name, boxes that cannot be used included.
+
+    A file that cannot be read names none.
+    """
+    try:
+        text = read_label_text(path)
+    except (OSError, ValueError):
+        return set()
+    lines = (line.split() for line in text.split("\n"))
+    firsts = {tokens[0] for tokens in lines if len(tokens) == len(COLUMNS)}
+    return {number for number in map(_class_number, firsts) if number is not None}
+
+
+def _class_number(token: str) -> int | None:
+    """Return the class that a token stands for; None for what is no class."""
+    found = _parse_line(f"{token} 0.5 0.5 1 1", MAX_CLASSES)
+    return int(found[0]) if isinstance(found, list) else None
+
+
 def read_label_text(path: str | os.PathLike[str]) -> str:
     """Return the text of a regular file of sane size.
 

@@ -24,6 +24,7 @@ from fusetrain.errors import DataError, Problem
 __all__ = ["SPLITS", "DataSpec", "Layout", "Source", "load_spec", "safe_relative"]
 
 YAML_NAMES = ("data.yaml", "data.yml")
+YAML_SUFFIXES = (".yaml", ".yml")
 EXAMPLE = "`path`, `train`, `val` and `names` as in datasets/README.md"
 
 
@@ -83,6 +84,13 @@ def load_spec(path: Path) -> DataSpec:
             "no such data YAML or data-set folder",
             where=str(path),
             remedy="`fusetrain demo DIR` writes a small data set to start with",
+        )
+    if path.suffix.lower() not in YAML_SUFFIXES:
+        raise DataError(
+            f"a {path.suffix or 'file without suffix'} is no data set",
+            where=str(path),
+            expected="a data-set folder, or a data YAML (.yaml, .yml)",
+            remedy="Unpack an archive first; one image or a list of them has no labels beside it.",
         )
     return _from_yaml(path)
 
@@ -162,6 +170,9 @@ def _sentence(settings: DataSettings) -> str:
         said.append("both modalities in one file")
     if settings.border:
         said.append(f"a border of {settings.border} px cut off")
+    unused = [key for key in ("download", "roboflow") if getattr(settings, key) is not None]
+    if unused:
+        said.append(f"{' and '.join(unused)} not used")
     return f"a data YAML: {', '.join(said)}" if said else "a data YAML"
 
 

@@ -27,7 +27,7 @@ def sources_of(item: str, root: Path, *, split: str, settings: DataSettings) -> 
     Raises:
         DataError: The entry leads nowhere or outside the root.
     """
-    relative = safe_relative(item, root)
+    relative = safe_relative(_below(item, root), root)
     suffix = PurePosixPath(relative).suffix.lower()
     if suffix == ".txt" and (root / relative).is_file():
         return _listed(relative, root, split=split, settings=settings)
@@ -38,6 +38,16 @@ def sources_of(item: str, root: Path, *, split: str, settings: DataSettings) -> 
     if settings.channels == "separate" and not settings.suffixes:
         relative = _with_component(item, relative, root, settings=settings)
     return [_source(relative, root, split=split, settings=settings, names=None)]
+
+
+def _below(item: str, root: Path) -> str:
+    """Return an entry without a first ``../`` that leads nowhere where the rest does not.
+
+    Roboflow writes a data.yaml beside its folders as if it lay in one of them.
+    """
+    rest = item.strip().removeprefix("../")
+    is_exported = rest != item.strip() and (root / rest).exists() and not (root / item).exists()
+    return rest if is_exported else item
 
 
 def safe_relative(item: str, root: Path) -> str:
@@ -112,8 +122,21 @@ def _ir_folder(folder: str, root: Path, *, settings: DataSettings) -> str:
     if ir_folder == folder:
         raise DataError(f"{folder!r} has no component that `ir:` replaces")
     if not (root / ir_folder).is_dir():
-        raise DataError(f"{folder!r} has no infrared folder: {ir_folder!r} is not there")
+        hint = _ir_hint(folder, root, settings=settings)
+        raise DataError(f"{folder!r} has no infrared folder: {ir_folder!r} is not there{hint}")
     return ir_folder
+
+
+def _ir_hint(folder: str, root: Path, *, settings: DataSettings) -> str:
+    """Return which folder beside a visible one sounds like its infrared, if one alone does."""
+    parts = PurePosixPath(folder).parts
+    place = next(number for number, part in enumerate(parts) if part in settings.ir)
+    above = root.joinpath(*parts[:place])
+    beside = [entry.name for entry in sorted(above.iterdir()) if entry.is_dir()]
+    found = [name for name in beside if read_component(name).modality == "ir"]
+    return (
+        f"; for {found[0]}/ write `ir: {{{parts[place]}: {found[0]}}}`" if len(found) == 1 else ""
+    )
 
 
 def _label_set(

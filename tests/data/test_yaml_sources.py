@@ -221,3 +221,40 @@ def test_unreadable_image_leaves_its_boxes_out_with_a_reason(folder: Folder) -> 
     (problem,) = scan.label_problems
     assert (problem.code, problem.path) == ("L01", "labels/a.txt")
     assert len(scan.index.boxes) == 0
+
+
+def test_export_of_other_tools_is_read(folder: Folder) -> None:
+    folder.pair("train/images/a.png", "train/infrared/a.png")
+    folder.text("train/labels/a.txt", YOLO)
+    yaml = (
+        "train: ../train/images\nnc: 2\nnames: [car, person]\ndownload: https://example.org/x.zip\n"
+        "roboflow: {workspace: w, version: 1}\n"
+    )
+    assert "for infrared/ write `ir: {images: infrared}`" in folder.fault(yaml)
+    index = folder.scan(yaml + "ir: {images: infrared}\n").index
+    assert index.rgb_paths[0] == "train/images/a.png"
+    spec = load_spec(folder.root)
+    assert "download and roboflow not used" in spec.layout.sentence
+    assert "nc is 3, but there are 2 names" in folder.fault(yaml.replace("nc: 2", "nc: 3"))
+
+
+def test_climbing_entry_is_refused_where_it_is_no_export(folder: Folder) -> None:
+    folder.pair("train/images/a.png", "train/imagesIR/a.png")
+    (folder.root / "inner").mkdir()
+    yaml = "path: inner\ntrain: ../train/images\nnames: [car]\n"
+    assert "without '..'" in folder.fault(yaml)
+
+
+def test_classes_of_lines_that_cannot_be_used_count(folder: Folder) -> None:
+    folder.pair("images/train/a.png", "imagesIR/train/a.png")
+    folder.text("labels/train/a.txt", "2 30 20 10 10\n1.0 0.5 0.5 0.1 0.1\nx 1 1 1 1\n")
+    spec = load_spec(folder.root)
+    assert spec.class_names == ("0", "1", "2")
+    problems = scan_split(spec, "train").label_problems
+    assert [problem.code for problem in problems] == ["L04", "L01"]
+
+
+@pytest.mark.parametrize("name", ["set.zip", "a.jpg", "list.txt"])
+def test_file_that_is_no_yaml_is_told_as_such(folder: Folder, name: str) -> None:
+    with pytest.raises(DataError, match="is no data set"):
+        load_spec(folder.text(name, "PK"))

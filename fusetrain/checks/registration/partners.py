@@ -144,7 +144,12 @@ def check_partners(
         else:
             is_sure = np.array([(task.split, row) in sure for row in task.rows])
             seen = Seen(
-                task.split, task.rgb_paths, task.ir_paths, is_sure, np.array(block.is_clear)
+                task.split,
+                task.rows,
+                task.rgb_paths,
+                task.ir_paths,
+                is_sure,
+                np.array(block.is_clear),
             )
             found += check_strangers(scores, seen)
     return found

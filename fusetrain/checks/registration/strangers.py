@@ -7,8 +7,9 @@ Shape legend: N images of a block.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ PARTNER_Z = 5.0
 MIN_REFERENCES = 12
 REFERENCE_Z = 4.0
 MIN_PAIRS = 20
+# So many infrared images one after another that fit the visible one as many places away slipped.
+MIN_SLIPPED = 3
 UNRELATED_SHARE = 0.1
 
 
@@ -32,6 +35,7 @@ class Seen:
 
     Attributes:
         split: Split of the pairs.
+        rows: Their rows in the index, ascending.
         rgb_paths: N visible images.
         ir_paths: N infrared images.
         is_sure: (N,) pairs that are beyond doubt; they are not judged.
@@ -39,6 +43,7 @@ class Seen:
     """
 
     split: str
+    rows: Sequence[int]
     rgb_paths: Sequence[str]
     ir_paths: Sequence[str]
     is_sure: NDArray[np.bool_]
@@ -85,12 +90,14 @@ def check_strangers(scores: NDArray[np.float64], seen: Seen) -> list[Finding]:
     references = block.own[seen.is_sure & np.isfinite(block.own)]
     can_tell = len(references) >= MIN_REFERENCES and np.median(references) >= REFERENCE_Z
     found = []
+    fits: dict[int, int] = {}
     for place in np.flatnonzero(~seen.is_sure & np.isfinite(block.own)).tolist():
         other, own_z = int(block.best[place]), float(block.own[place])
         numbers = {"own_z": round(own_z, 2), "best_z": round(float(block.best_z[place]), 2)}
         if own_z >= STRANGER_Z:
             continue
         if other not in (-1, place) and block.best_z[place] >= PARTNER_Z:
+            fits[place] = other
             message = f"fits {seen.rgb_paths[other]}, not its partner {seen.rgb_paths[place]}"
         elif can_tell and seen.is_clear[place]:
             message = f"agrees with its partner {seen.rgb_paths[place]} no better than with others"
@@ -99,7 +106,29 @@ def check_strangers(scores: NDArray[np.float64], seen: Seen) -> list[Finding]:
         found.append(
             finding("P07", message, split=seen.split, path=seen.ir_paths[place], numbers=numbers)
         )
-    return found
+    return [*_slips(fits, seen), *found]
+
+
+def _slips(fits: Mapping[int, int], seen: Seen) -> Iterator[Finding]:
+    """Yield, for each stretch of names that slipped, how far: what its pairs have in common.
+
+    Args:
+        fits: Place of a pair in the block to that of the pair whose visible image it fits.
+        seen: The pairs.
+    """
+    ways = {place: seen.rows[other] - seen.rows[place] for place, other in fits.items()}
+    for way, places in groupby(sorted(ways), key=lambda place: ways[place]):
+        stretch = list(places)
+        if len(stretch) < MIN_SLIPPED:
+            continue
+        first, last = (seen.ir_paths[stretch[at]] for at in (0, -1))
+        message = (
+            f"{len(stretch)} infrared images, to {last}, each fit the visible one "
+            f"{abs(way)} {'place' if abs(way) == 1 else 'places'} "
+            f"{'later' if way > 0 else 'earlier'}: an image was lost or added, and names slipped"
+        )
+        numbers = {"pairs": len(stretch), "places": way}
+        yield finding("P07", message, split=seen.split, path=first, numbers=numbers)
 
 
 def standard_scores(scores: NDArray[np.float64]) -> Block:

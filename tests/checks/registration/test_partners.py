@@ -71,6 +71,10 @@ def test_names_that_slipped_are_found_though_no_pair_is_right(tmp_path: Path) ->
     codes = [entry.code for entry in found]
     assert codes.count("P08") == 1
     assert codes.count("P07") >= 15
+    (slip,) = [entry for entry in found if "names slipped" in entry.message]
+    assert slip.numbers["pairs"] >= 14
+    assert slip.numbers["places"] == -1
+    assert "each fit the visible one 1 place earlier" in slip.message
     assert "only 0 of 24 pairs show the same scene" in found[0].message
     (late,) = [entry for entry in found if entry.code == "P08"]
     assert late.numbers["frames"] == 1
