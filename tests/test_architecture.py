@@ -36,6 +36,7 @@ LAYERS = (
         "distributed",
         "launched",
         "durable",
+        "environment",
         "sample",
         "boxes",
         "registry",

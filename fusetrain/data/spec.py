@@ -18,7 +18,8 @@ from fusetrain.data.formats.coco_json import read_once
 from fusetrain.data.layouts.recognise import recognise
 from fusetrain.data.sources import FROM_YAML, SPLITS, LabelSource, Layout, Source
 from fusetrain.data.storage import AS_FILES, Storage
-from fusetrain.data.yaml_sources import safe_relative, sources_of
+from fusetrain.data.yaml_paths import safe_relative
+from fusetrain.data.yaml_sources import sources_of
 from fusetrain.errors import DataError, Problem
 
 __all__ = ["SPLITS", "DataSpec", "Layout", "Source", "load_spec", "safe_relative"]

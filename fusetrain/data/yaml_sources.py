@@ -1,19 +1,18 @@
-"""Turn the entries of a data YAML into sources: folders, list files, COCO files and their labels.
+"""Turn the entries of a data YAML into sources: folders, list files, COCO files.
 
 Every path stays below the root; what is wrong is said with the entry that says it.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Literal
 
 from fusetrain.config.schema import DataSettings
 from fusetrain.data.layouts.stated import stated_source
 from fusetrain.data.layouts.words import read_component
-from fusetrain.data.sources import LabelSet, Source
+from fusetrain.data.sources import Source
+from fusetrain.data.yaml_labels import ir_label_set, label_set
+from fusetrain.data.yaml_paths import replaced, safe_relative
 from fusetrain.errors import DataError, Problem
 
 MAX_LIST_BYTES = 256 * 2**20
@@ -50,22 +49,6 @@ def _below(item: str, root: Path) -> str:
     return rest if is_exported else item
 
 
-def safe_relative(item: str, root: Path) -> str:
-    """Return a path of a data YAML or list file, normalised, relative to the root.
-
-    Raises:
-        DataError: It is absolute, climbs with ``..``, or leads outside the root through a link.
-    """
-    pure = PurePosixPath(item.strip())
-    if pure.is_absolute() or ".." in pure.parts or "\0" in item:
-        raise DataError(f"{item!r} must be a path below the root, without '..'; see `path:`")
-    resolved = os.path.realpath(root / pure)
-    inside = os.path.realpath(root)
-    if os.path.commonpath([inside, resolved]) != inside:
-        raise DataError(f"{item!r} leads outside the root through a link")
-    return "" if pure.as_posix() == "." else pure.as_posix()
-
-
 def _with_component(item: str, relative: str, root: Path, *, settings: DataSettings) -> str:
     """Return a folder with a component that `ir:` replaces: itself, or the one inside it.
 
@@ -93,7 +76,7 @@ def _source(
 ) -> Source:
     ir_folder = _ir_folder(folder, root, settings=settings)
     label_folder = replaced(folder, settings.labels)
-    labels = _label_set(folder, root, split=split, settings=settings, label_folder=label_folder)
+    labels = label_set(folder, root, split=split, settings=settings, label_folder=label_folder)
     return Source(
         folder,
         ir_folder,
@@ -102,7 +85,7 @@ def _source(
         rgb_suffix=settings.suffixes.get("rgb", ""),
         ir_suffix=settings.suffixes.get("ir", ""),
         labels=labels,
-        ir_labels=_ir_label_set(
+        ir_labels=ir_label_set(
             ir_folder, root, split=split, settings=settings, label_folder=label_folder
         ),
     )
@@ -137,141 +120,6 @@ def _ir_hint(folder: str, root: Path, *, settings: DataSettings) -> str:
     return (
         f"; for {found[0]}/ write `ir: {{{parts[place]}: {found[0]}}}`" if len(found) == 1 else ""
     )
-
-
-def _label_set(
-    folder: str, root: Path, *, split: str, settings: DataSettings, label_folder: str
-) -> LabelSet | None:
-    """Return how the labels are written; None for YOLO txt where `labels:` says.
-
-    Raises:
-        DataError: `annotations:` leads nowhere, or the folder holds files of another format.
-    """
-    label_format = settings.label_format
-    if settings.annotations is not None:
-        given = settings.annotations
-        return _placed(given, folder, root, split=split, settings=settings, key="annotations")
-    if label_format == "coco":
-        raise DataError("format coco needs `annotations:` with the JSON of every split")
-    if label_format == "yolo":
-        if settings.format is None and _holds_xml_only(root / label_folder):
-            raise DataError(f"{label_folder!r} holds XML files, no .txt; write `format: voc`")
-        return None
-    return _formatted(label_folder, settings)
-
-
-def _ir_label_set(
-    ir_folder: str, root: Path, *, split: str, settings: DataSettings, label_folder: str
-) -> LabelSet | None:
-    """Return the labels drawn on the infrared images, where there are some.
-
-    Raises:
-        DataError: What the YAML names is not there.
-    """
-    if settings.ir_annotations is not None:
-        given = settings.ir_annotations
-        found = _placed(
-            given, ir_folder, root, split=split, settings=settings, key="ir_annotations"
-        )
-        return _on_infrared(found)
-    if settings.ir_labels is not None:
-        place = replaced(ir_folder, settings.ir_labels)
-        if place == ir_folder or not (root / place).is_dir():
-            raise DataError(f"{ir_folder!r} has no labels of its own: {place!r} is not there")
-        return _on_infrared(_formatted(place, settings))
-    # The same rule as for the visible images may lead to a second set, as in rgb/labels, ir/labels.
-    place = replaced(ir_folder, settings.labels)
-    is_second = place not in (ir_folder, label_folder) and (root / place).is_dir()
-    is_second = is_second and settings.annotations is None
-    return _on_infrared(_formatted(place, settings)) if is_second else None
-
-
-def _on_infrared(labels: LabelSet) -> LabelSet:
-    return LabelSet(
-        labels.place,
-        labels.format,
-        labels.prefix,
-        labels.suffix,
-        drawn_on_px=labels.drawn_on_px,
-        drawn_on="ir",
-    )
-
-
-Stated = str | Mapping[Literal["train", "val", "test"], str]
-
-
-def _annotations(given: Stated, root: Path, *, split: str, key: str) -> str:
-    """Return what `annotations:` says for a split: a folder or a JSON below the root.
-
-    Raises:
-        DataError: Nothing, or something that is not there.
-    """
-    entry = given if isinstance(given, str) else dict(given).get(split)  # type: ignore[call-overload]
-    if entry is None:
-        raise DataError(f"`{key}:` has no entry for {split}")
-    relative = safe_relative(entry, root)
-    is_json = relative.lower().endswith(".json")
-    if not ((root / relative).is_file() if is_json else (root / relative).is_dir()):
-        kind = "file" if is_json else "folder"
-        raise DataError(f"`{key}:` names {entry!r}, which is no {kind} below {root}")
-    return relative
-
-
-def _placed(
-    given: Stated, folder: str, root: Path, *, split: str, settings: DataSettings, key: str
-) -> LabelSet:
-    """Return labels in a stated folder, which may mirror the folders of the images.
-
-    A folder that is named for one split alone is taken as it is.
-
-    Raises:
-        DataError: It is not there, or format and file do not go together.
-    """
-    place = _annotations(given, root, split=split, key=key)
-    is_json = place.lower().endswith(".json")
-    if is_json != (settings.label_format == "coco"):
-        raise DataError(f"{place!r} does not go with format {settings.label_format}")
-    if is_json:
-        return LabelSet(place, "coco")
-    if not isinstance(given, str):
-        return _formatted(place, settings)
-    parts = PurePosixPath(folder).parts
-    kept = [part for part in parts if not (read_component(part).modality or part in settings.ir)]
-    unsaid = [part for part in kept if not read_component(part).is_images]
-    for inner in ("/".join(kept), "/".join(unsaid), split):
-        candidate = (PurePosixPath(place) / inner).as_posix()
-        if inner and (root / candidate).is_dir():
-            return _formatted(candidate, settings)
-    return _formatted(place, settings)
-
-
-def _formatted(place: str, settings: DataSettings) -> LabelSet:
-    is_half = settings.label_format == "vedai" and "512" in place
-    return LabelSet(place, settings.label_format, drawn_on_px=512 if is_half else 0)
-
-
-def replaced(folder: str, components: Mapping[str, str]) -> str:
-    """Replace the first component that ``components`` names."""
-    parts = list(PurePosixPath(folder).parts)
-    for index, part in enumerate(parts):
-        if part in components:
-            parts[index] = components[part]
-            break
-    return "/".join(parts)
-
-
-def _holds_xml_only(folder: Path) -> bool:
-    has_xml = False
-    try:
-        with os.scandir(folder) as entries:
-            for _, entry in zip(range(LOOKED_AT), entries, strict=False):
-                suffix = os.path.splitext(entry.name)[1].lower()
-                if suffix == ".txt":
-                    return False
-                has_xml = has_xml or suffix == ".xml"
-    except OSError:
-        return False
-    return has_xml
 
 
 def _listed(list_file: str, root: Path, *, split: str, settings: DataSettings) -> list[Source]:

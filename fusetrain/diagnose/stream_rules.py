@@ -14,7 +14,8 @@ from fusetrain.config.load import load_config
 from fusetrain.diagnose.evidence import Evidence
 from fusetrain.diagnose.symptoms import Diagnosis
 from fusetrain.errors import FusetrainError
-from fusetrain.results.best_scores import FUSION_GAIN, best_scores
+from fusetrain.results.history import best_scores
+from fusetrain.results.run_dir import FUSION_GAIN
 from fusetrain.rules import SINGLE
 
 BLANK_SHARE = 0.5  # of the pairs looked at, or of the samples that a modality is dropped from

@@ -7,14 +7,13 @@ process would have. What the ranks say reaches the terminal from them, not from 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import signal
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup, WorkerState
@@ -29,7 +28,7 @@ from torch.distributed.elastic.rendezvous import (
 )
 from torch.distributed.elastic.rendezvous.registry import get_rendezvous_handler
 
-from fusetrain import launched
+from fusetrain import environment, launched
 from fusetrain.errors import AbortedError, LostRankError, ResourceError, StoppedError
 from fusetrain.launching.group import Group
 from fusetrain.launching.network import interface_of, is_own, own_address
@@ -59,7 +58,7 @@ def launch(words: Sequence[str], group: Group, *, note: Callable[[str], None]) -
     watch = Watch()
     with (
         tempfile.TemporaryDirectory(prefix="fusetrain-ranks-") as folder,
-        _environment(_variables(group)),
+        environment.variables(_variables(group)),
         watch.listening(),
     ):
         try:
@@ -190,17 +189,3 @@ def _variables(group: Group) -> dict[str, str]:
     if interface and "GLOO_SOCKET_IFNAME" not in os.environ:
         variables["GLOO_SOCKET_IFNAME"] = interface
     return variables
-
-
-@contextlib.contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -15,7 +15,7 @@ from typing import Any
 from fusetrain.config.load import load_config
 from fusetrain.config.stages import run_epochs
 from fusetrain.results.history import best_row, read_history
-from fusetrain.results.run_dir import Row, RunDir
+from fusetrain.results.run_dir import FUSION_GAIN, Row, RunDir
 from fusetrain.rules import config_checks
 
 KINDS = ("end", "stop", "start")  # of two within one millisecond the first of these is later
@@ -88,7 +88,7 @@ def read_run(path: Path) -> RunRecord:
         starts=len(starts),
         judged=next(reversed(run.events("judged")), {}),
         findings=findings[-1] if findings else None,
-        gain=_gain(run.path / "fusion_gain.json"),
+        gain=_gain(run.path / FUSION_GAIN),
     )
 
 

@@ -14,6 +14,7 @@ from fusetrain.errors import RunError
 from fusetrain.results.run_dir import CSV_COLUMNS, Row
 
 BEST_COLUMN = "metrics/mAP50-95(B)"
+METRICS = {"map50": "metrics/mAP50(B)", "map50_95": BEST_COLUMN}
 
 
 def read_history(path: Path) -> list[Row]:
@@ -38,6 +39,18 @@ def best_row(history: Sequence[Row]) -> Row | None:
     """Return the epoch with the highest mAP50-95, the earlier one at a tie; None without any."""
     judged = [row for row in history if math.isfinite(_score(row))]
     return max(judged, key=_score, default=None)
+
+
+def best_scores(path: Path) -> dict[str, float]:
+    """Return the metrics of the best epoch of a results.csv, by their names in `METRICS`.
+
+    Raises:
+        RunError: It is not a table of ours, or no epoch in it was validated.
+    """
+    best = best_row(read_history(path))
+    if best is None:
+        raise RunError(f"no epoch of {path} was validated")
+    return {name: best[column] or 0.0 for name, column in METRICS.items()}
 
 
 def _rows(table: csv.DictReader[str]) -> Iterator[Row]:

@@ -37,6 +37,8 @@ CSV_COLUMNS = (
 
 LATEST = "latest"
 Row = Mapping[str, float | int | None]
+# Beside a fused run whose single modalities were trained too: their scores, and the gain.
+FUSION_GAIN = "fusion_gain.json"
 
 
 def csv_columns(num_groups: int) -> tuple[str, ...]:

@@ -20,8 +20,8 @@ from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config, ModelSettings
 from fusetrain.config.stages import run_epochs
 from fusetrain.errors import RunError, StoppedError
-from fusetrain.results.best_scores import FUSION_GAIN, METRICS, best_scores
-from fusetrain.results.run_dir import RunDir
+from fusetrain.results.history import METRICS, best_scores
+from fusetrain.results.run_dir import FUSION_GAIN, RunDir
 from fusetrain.rules import SINGLE, config_checks
 from fusetrain.runs.reporters import RunReporter
 from fusetrain.runs.resuming import resume

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fusetrain.errors import RunError
-from fusetrain.results.history import BEST_COLUMN, best_row, read_history
+from fusetrain.results.history import BEST_COLUMN, best_row, best_scores, read_history
 from fusetrain.results.run_dir import CSV_COLUMNS, Row, csv_text
 
 ROW: Row = {column: 0.25 for column in (*CSV_COLUMNS, "lr/pg0")}
@@ -20,6 +20,15 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     path.write_text(csv_text(history, 1), encoding="utf-8")
     assert read_history(path) == history
+
+
+def test_scores_of_the_best_epoch_want_one_that_was_validated(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(csv_text([row(1, 0.5), row(2, 0.5), row(3, 0.1)], 1), encoding="utf-8")
+    assert best_scores(path) == {"map50": 0.25, "map50_95": 0.5}
+    path.write_text(csv_text([row(1, None)], 1), encoding="utf-8")
+    with pytest.raises(RunError, match="validated"):
+        best_scores(path)
 
 
 def test_run_without_an_epoch_has_no_rows(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ import pytest
 from fusetrain.cli.app import run
 from fusetrain.config.load import load_config
 from fusetrain.errors import RunError
-from fusetrain.results.best_scores import FUSION_GAIN, best_scores
-from fusetrain.results.run_dir import RunDir
+from fusetrain.results.run_dir import FUSION_GAIN, RunDir
 from fusetrain.runs.baselines import fused_run_of
 
 Capture = pytest.CaptureFixture[str]
@@ -80,13 +79,3 @@ def test_runs_find_the_fused_run_they_belong_to(tmp_path: Path) -> None:
     (tmp_path / "exp" / FUSION_GAIN).write_text("[]")
     with pytest.raises(RunError, match="cannot be read"):
         fused_run_of(RunDir(tmp_path / "exp-rgb"))
-
-
-def test_best_epoch_is_the_earlier_one_at_a_tie_and_one_must_be_validated(tmp_path: Path) -> None:
-    table = tmp_path / "results.csv"
-    head = "epoch,metrics/mAP50(B),metrics/mAP50-95(B)\n"
-    table.write_text(f"{head}1,0.5,0.2\n2,,\n3,0.6,0.2\n4,0.9,0.1\n")
-    assert best_scores(table) == {"map50": 0.5, "map50_95": 0.2}
-    table.write_text(f"{head}1,,\n")
-    with pytest.raises(RunError, match="validated"):
-        best_scores(table)

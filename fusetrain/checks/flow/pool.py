@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from fusetrain.checks.flow.pool_child import IDLE, TwoSteps, serve, single_threaded
+from fusetrain import environment
+from fusetrain.checks.flow.pool_child import IDLE, ONE_THREAD, TwoSteps, serve
 from fusetrain.errors import ResourceError
 
 CHUNK = 16
@@ -234,7 +235,7 @@ class _Crew(Generic[Item, Result]):
             target=serve, args=(self._function, theirs, reached), daemon=True
         )
         try:
-            with single_threaded():
+            with environment.variables(ONE_THREAD):
                 process.start()
         except OSError as error:
             raise ResourceError(f"no child process can be started: {error}") from error

@@ -13,7 +13,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
@@ -22,7 +22,8 @@ IDLE = -1
 FLUSH_S = 0.5
 # New objects before garbage is looked for; nearly all go by themselves.
 GARBAGE_OBJECTS = 20_000
-THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+# Children are one a core.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 Item = TypeVar("Item")
 Part = TypeVar("Part")
@@ -99,18 +100,3 @@ def _results(
 def _finished(function: Callable[[Item], Result], parts: dict[int, Any]) -> Sequence[Result]:
     done = list(parts.values())
     return function.rest(done) if isinstance(function, TwoSteps) else done
-
-
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """Let processes that are started meanwhile use one thread each, as they are one a core."""
-    before = {name: os.environ.get(name) for name in THREAD_SETTINGS}
-    os.environ.update(dict.fromkeys(THREAD_SETTINGS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
