@@ -16,8 +16,6 @@ from fusetrain.data.yaml_paths import replaced, safe_relative
 from fusetrain.errors import DataError, Problem
 
 MAX_LIST_BYTES = 256 * 2**20
-# Files of a label folder that are looked at before it is believed to hold no text files.
-LOOKED_AT = 1000
 
 
 def sources_of(item: str, root: Path, *, split: str, settings: DataSettings) -> list[Source]:

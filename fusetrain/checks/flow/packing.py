@@ -30,7 +30,7 @@ NUMBER_KINDS = {bool: "b", int: "i", float: "f"}
 # Smallest and largest value of each type of integers, the narrowest first.
 INTEGERS = [
     (int(limits.min), int(limits.max), limits.dtype)
-    for limits in map(np.iinfo, (np.int8, np.int16, np.int32, np.int64))
+    for limits in (np.iinfo(kind) for kind in (np.int8, np.int16, np.int32, np.int64))
 ]
 
 
