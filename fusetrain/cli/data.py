@@ -81,7 +81,8 @@ def check_data(
         from fusetrain.checks.page.html import write_html
         from fusetrain.cli.audit_view import print_page
 
-        write_html(report, html, workers=workers)
+        with stderr_console().status("drawing the pairs for the page"):
+            write_html(report, html, workers=workers)
         print_page(html, stderr_console())
     if as_json:
         _print_json(report)

@@ -164,8 +164,8 @@ def _shifts(registration: Sequence[RegistrationFacts]) -> Chart:
     ]
     far = max(float(np.abs(one.values).max(initial=0.0)) for one in series)
     span = max(MIN_SHIFT_SPAN_PX, 1.1 * far)
-    across = Axis("dx to the right, px at 640", -ASPECT * span, ASPECT * span)
-    up = Axis("dy downwards, px at 640", -span, span)
+    across = Axis("to the right (dx), px at 640", -ASPECT * span, ASPECT * span)
+    up = Axis("up (-dy), px at 640", -span, span)
     svg = cloud(series, across, up, rings=RINGS_PX, title="Shift of infrared to visible")
     note = f"{len(measured)} of {len(registration)} pairs could be measured. "
     return Chart(
@@ -176,8 +176,9 @@ def _shifts(registration: Sequence[RegistrationFacts]) -> Chart:
 
 
 def _shift_points(facts: Sequence[RegistrationFacts], *, is_sure: bool) -> NDArray[np.float64]:
+    """Return shifts as they look in the image: what points up lies higher, though dy is negative."""
     points = [(fact.dx_px, fact.dy_px) for fact in facts if fact.is_sure == is_sure]
-    return np.array(points, np.float64).reshape(-1, 2)
+    return np.array(points, np.float64).reshape(-1, 2) * (1.0, -1.0)
 
 
 def _boxes(report: AuditReport) -> NDArray[np.floating[Any]]:
