@@ -20,7 +20,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fusetrain.api import Detector, Found, predict, val
-    from fusetrain.commands import check_data, export_onnx, plot_lr, resume, train, tune
+    from fusetrain.commands.data import (
+        check_data,
+        demo,
+        prepare_align,
+        prepare_convert,
+        prepare_rename,
+        prepare_split,
+    )
+    from fusetrain.commands.exporting import export_onnx
+    from fusetrain.commands.reports import (
+        compare,
+        diagnose_config,
+        diagnose_run,
+        plot_lr,
+        report,
+    )
+    from fusetrain.commands.training import find_lr, resume, train, tune
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,22 +44,45 @@ __all__ = [
     "Found",
     "__version__",
     "check_data",
+    "compare",
+    "demo",
+    "diagnose_config",
+    "diagnose_run",
     "export_onnx",
+    "find_lr",
     "plot_lr",
     "predict",
+    "prepare_align",
+    "prepare_convert",
+    "prepare_rename",
+    "prepare_split",
+    "report",
     "resume",
     "train",
     "tune",
     "val",
 ]
-_API = ("Detector", "Found", "predict", "val")
+_MODULES = {
+    "api": ("Detector", "Found", "predict", "val"),
+    "commands.data": (
+        "check_data",
+        "demo",
+        "prepare_align",
+        "prepare_convert",
+        "prepare_rename",
+        "prepare_split",
+    ),
+    "commands.exporting": ("export_onnx",),
+    "commands.reports": ("compare", "diagnose_config", "diagnose_run", "plot_lr", "report"),
+    "commands.training": ("find_lr", "resume", "train", "tune"),
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import the names for users when they are first asked for: they need torch."""
-    if name in __all__:
-        from importlib import import_module
+    """Import the names for users when they are first asked for: some of them need torch."""
+    for module, names in _MODULES.items():
+        if name in names:
+            from importlib import import_module
 
-        module = "fusetrain.api" if name in _API else "fusetrain.commands"
-        return getattr(import_module(module), name)
+            return getattr(import_module(f"fusetrain.{module}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

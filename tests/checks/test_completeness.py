@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fusetrain.checks.completeness import ends_early, lacks_end
+from fusetrain.checks.completeness import ends_early, lacks_end, lacks_scans
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 
@@ -77,6 +78,17 @@ def test_no_real_jpeg_is_taken_for_half_and_every_half_one_is_found() -> None:
         assert not ends_early(data, decoded(data)), path
         half = data[: len(data) // 2] + b"\xff\xd9"
         assert ends_early(half, decoded(half)), path
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}], ids=str)
+def test_progressive_jpeg_cut_between_two_scans_is_noticed(options: dict[str, object]) -> None:
+    data = jpeg(scene(), progressive=True, **options)
+    assert not lacks_scans(data)
+    scans = [found.start() for found in re.finditer(b"\xff\xda", data)]
+    assert len(scans) > 5
+    for start in scans[1:]:
+        cut = data[: data.rindex(b"\xff\xc4", 0, start)] + b"\xff\xd9"
+        assert ends_early(cut, decoded(cut))
 
 
 def test_png_without_its_closing_chunk_is_noticed() -> None:

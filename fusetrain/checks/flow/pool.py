@@ -235,7 +235,7 @@ class _Crew(Generic[Item, Result]):
             target=serve, args=(self._function, theirs, reached), daemon=True
         )
         try:
-            with environment.variables(ONE_THREAD):
+            with environment.variables(ONE_THREAD), environment.without_main():
                 process.start()
         except OSError as error:
             raise ResourceError(f"no child process can be started: {error}") from error

@@ -176,7 +176,7 @@ def _shifts(registration: Sequence[RegistrationFacts]) -> Chart:
 
 
 def _shift_points(facts: Sequence[RegistrationFacts], *, is_sure: bool) -> NDArray[np.float64]:
-    """Return shifts as they look in the image: what points up lies higher, though dy is negative."""
+    """Return shifts as they look in the image: upwards is up, where dy is negative."""
     points = [(fact.dx_px, fact.dy_px) for fact in facts if fact.is_sure == is_sure]
     return np.array(points, np.float64).reshape(-1, 2) * (1.0, -1.0)
 

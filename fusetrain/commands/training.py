@@ -1,51 +1,29 @@
-"""The commands as Python functions: train, resume, tune, check_data, plot_lr, export_onnx.
-
-    import fusetrain
-    run = fusetrain.train("demo/train.yaml", {"train.epochs": 3})
-
-They do what the commands of these names do, in this process, and print nothing: what a run has to
-say goes to its reporter. `val`, `predict` and the detector itself are in `api.py`.
-"""
+"""Training from Python: train, resume, search for settings, test the range of learning rates."""
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fusetrain import build, distributed
 from fusetrain.build import TrainingData
 from fusetrain.checks.acceptance import require_trainable
-from fusetrain.checks.audit import (
-    AS_USUAL,
-    AuditOptions,
-    AuditReport,
-    audit,
-    audit_path,
-    require_acceptable,
-)
+from fusetrain.checks.audit import audit, require_acceptable
+from fusetrain.commands.given import NONE, PathLike, Settings, path_or_none, sets_of
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
+from fusetrain.engine.lr_range import RangeTest
 from fusetrain.errors import ConfigError
-from fusetrain.export import onnx_file
-from fusetrain.export.onnx_file import Exported
 from fusetrain.launched import place
-from fusetrain.results.lr_plot import save_lr_figure
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks, require_data, require_trackers, require_weights
-from fusetrain.runs import artifacts, resuming, training
+from fusetrain.runs import resuming, training
 from fusetrain.runs.reporters import RunReporter
 from fusetrain.runs.session import choose_machine
-from fusetrain.schedule.plan import SchedulePlan
 
 if TYPE_CHECKING:
     from fusetrain.tuning.report import SearchReport
-
-PathLike = str | os.PathLike[str]
-Settings = Mapping[str, Any]
-NONE: Settings = {}
 
 
 def train(
@@ -102,7 +80,7 @@ def resume(
         FusetrainError: Whatever a user can mend; `StoppedError` after a signal.
     """
     folder = RunDir.open(Path(run))
-    wanted = load_config(folder.config, _sets(settings), checks=[config_checks])
+    wanted = load_config(folder.config, sets_of(settings), checks=[config_checks])
     require_trackers(wanted.config)
     _require_one_process(wanted.config)
     return resuming.resume(
@@ -114,66 +92,32 @@ def resume(
     ).path
 
 
-def check_data(
-    data: PathLike, *, splits: Sequence[str] = (), options: AuditOptions = AS_USUAL
-) -> AuditReport:
-    """Validate the pairs of a data set, as `check-data` does; see docs/check-data.md.
-
-    Args:
-        data: Data YAML or folder.
-        splits: Splits to look at; all when empty.
-        options: What is measured and how it is judged.
-
-    Raises:
-        DataError: There is no data set, or no such split.
-    """
-    return audit_path(Path(data), only_splits=splits, options=options)
-
-
-def plot_lr(
+def find_lr(
     config: PathLike,
     settings: Settings = NONE,
     *,
-    steps_per_epoch: int | None = None,
-    out: PathLike | None = None,
-) -> SchedulePlan:
-    """Return the learning rates of a config before training, as `plot-lr` does.
+    data: PathLike | None = None,
+    allow: Collection[str] = (),
+) -> RangeTest:
+    """Test a range of learning rates on a throw-away model, as `train --lr-find` does.
 
     Args:
-        config: Training config; that of a run folder plans the run.
+        config: Training config.
         settings: Dotted key to value, as ``--set`` has them.
-        steps_per_epoch: Optimizer steps of an epoch; None counts the training pairs.
-        out: PNG or SVG to draw; None draws nothing.
+        data: Data YAML or folder in place of the one that the config names.
+        allow: Codes of findings of `check_data` that are accepted.
 
     Returns:
-        The plan: ``plan.row(step)`` are the rates under ``plan.columns``.
+        Rates and losses, and the rate to begin with; drawn into lr_find.png in the project folder.
 
     Raises:
         FusetrainError: Whatever a user can mend.
     """
-    loaded = load_config(Path(config), _sets(settings), checks=[config_checks])
-    plan = build.plan_from_config(loaded.placed(), steps_per_epoch=steps_per_epoch)
-    if out is not None:
-        save_lr_figure(artifacts.lr_chart(plan, [], name=Path(config).name), Path(out))
-    return plan
+    from fusetrain.runs.lr_find import find_rate
 
-
-def export_onnx(
-    weights: PathLike, out: PathLike | None = None, *, dynamic: bool = False, nms: bool = True
-) -> Exported:
-    """Write a detector as an ONNX file that answers alike, as `export` does; see docs/export.md.
-
-    Args:
-        weights: Run folder or weights file.
-        out: File to write; None puts it beside the weights.
-        dynamic: Batch, height and width are free.
-        nms: Put suppression into the file.
-
-    Raises:
-        FusetrainError: Whatever a user can mend.
-    """
-    target = None if out is None else Path(out)
-    return onnx_file.export_onnx(Path(weights), target, is_dynamic=dynamic, with_nms=nms)
+    wanted = _loaded(config, settings, data)
+    found, _ = find_rate(wanted, _checked(wanted, allow), progress=lambda done, total: None)
+    return found
 
 
 def tune(
@@ -207,9 +151,9 @@ def tune(
 
     wish, loaded = wish_of(
         Path(config),
-        _sets(settings),
-        data=None if data is None else Path(data),
-        space=None if space is None else Path(space),
+        sets_of(settings),
+        data=path_or_none(data),
+        space=path_or_none(space),
         note=_to_nobody,
     )
     from fusetrain.tuning.report import report_of
@@ -225,18 +169,13 @@ def tune(
 
 def _loaded(config: PathLike, settings: Settings, data: PathLike | None) -> Config:
     """Return checked settings whose paths hold from the working folder."""
-    loaded = load_config(Path(config), _sets(settings), checks=[config_checks])
-    placed = loaded.placed(None if data is None else Path(data))
+    loaded = load_config(Path(config), sets_of(settings), checks=[config_checks])
+    placed = loaded.placed(path_or_none(data))
     require_data(placed)
     require_trackers(placed)
     require_weights(placed)
     _require_one_process(placed)
     return placed
-
-
-def _sets(settings: Settings) -> tuple[str, ...]:
-    """Return settings as ``--set`` has them; JSON is YAML, too."""
-    return tuple(f"{key}={json.dumps(value)}" for key, value in settings.items())
 
 
 def _require_one_process(config: Config) -> None:

@@ -1,6 +1,9 @@
 """The commands as functions do what the commands do, and print nothing."""
 
 import csv
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,8 @@ import fusetrain
 from fusetrain.cli.app import run
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.infer import Validation
-from fusetrain.errors import ConfigError, DataError
+from fusetrain.errors import ConfigError, DataError, UsageError
+from fusetrain.prepare.split import Wish
 from fusetrain.runs.reporters import RunReporter
 
 
@@ -62,6 +66,61 @@ def test_data_is_checked_and_rates_are_planned(home: Path) -> None:
         told = [float(row["lr0"]) for row in csv.DictReader(file)]
     planned = fusetrain.plot_lr("train.yaml", steps_per_epoch=2)
     assert told == [planned.row(step)[0] for step in range(4)]
+
+
+def test_every_name_of_the_package_is_there() -> None:
+    for name in fusetrain.__all__:
+        assert getattr(fusetrain, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        fusetrain.trian  # noqa: B018
+
+
+def test_sets_are_made_and_remade(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = fusetrain.demo(tmp_path / "set", num_pairs=10)
+    assert (summary.num_train, summary.num_val) == (8, 2)
+    coco = fusetrain.prepare_convert(tmp_path / "set", tmp_path / "coco", "coco")
+    again = fusetrain.prepare_rename(coco.folder, tmp_path / "again", link="hard")
+    dealt = fusetrain.prepare_split(
+        again.folder, tmp_path / "dealt", Wish((0.5, 0.5, 0.0), block=1, keeps_splits=False)
+    )
+    # Frames beside a cut are left out.
+    assert fusetrain.check_data(dealt.folder).num_pairs == {"train": 2, "val": 2}
+    moves = tmp_path / "moves.json"
+    moves.write_text("[[1, 0, 4], [0, 1, 0], [0, 0, 1]]")
+    moved = fusetrain.prepare_align(tmp_path / "set", tmp_path / "moved", transform=moves)
+    pair = "imagesIR/val/val_000.png"
+    assert (moved.folder / pair).read_bytes() != (tmp_path / "set" / pair).read_bytes()
+    with pytest.raises(DataError, match="may not lie inside"):
+        fusetrain.prepare_split(tmp_path / "set", tmp_path / "set" / "new")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_runs_are_reported_compared_and_diagnosed(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = fusetrain.report("runs/exp", "page.html")
+    assert "<title>" in page.read_text(encoding="utf-8")
+    other = fusetrain.train("train.yaml", {"run.name": "other", "optim.lr0": 2e-3})
+    together = fusetrain.compare(["runs/exp", other])
+    assert together["settings"]["optim.lr0"] == [1e-3, 2e-3]
+    assert "few-steps" in [item.code for item in fusetrain.diagnose_run("runs/exp").findings]
+    found = fusetrain.diagnose_config("train.yaml", {"optim.lr0": 50.0})
+    assert "lr0-unusual" in [item.code for item in found.findings]
+    assert fusetrain.find_lr("train.yaml", {"train.imgsz": 64}).rates[0] == 1e-6
+    with pytest.raises(UsageError):
+        fusetrain.report("runs/exp", "page.txt")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_script_without_a_guard_starts_processes(tmp_path: Path) -> None:
+    fusetrain.demo(tmp_path / "set", num_pairs=10)
+    script = tmp_path / "script.py"
+    script.write_text("import fusetrain\nprint(fusetrain.check_data('set').verdict)\n")
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert (ended.stdout, ended.stderr) == ("warn\n", "")
 
 
 @pytest.mark.slow
