@@ -44,6 +44,7 @@ docs: $(READY)  ## draw the pictures of the documentation, and list the detector
 	$(BIN)/python docs/list_models.py
 	$(BIN)/python docs/list_overrides.py
 	$(BIN)/python docs/list_symptoms.py
+	$(BIN)/python docs/list_foreign_keys.py
 
 bench: $(READY)  ## measure: evaluation, demo, a training step; ROADSCENE=FOLDER adds real pairs
 	$(BIN)/python benchmarks/evaluation.py

@@ -47,7 +47,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": ("fusetrain.cli.comparing:report", "Write one HTML page about one run or more."),
     "compare": ("fusetrain.cli.comparing:compare", "Set runs side by side."),
     "models": ("fusetrain.cli.catalogue:models", "List all detectors with what they cost."),
-    "config": ("fusetrain.cli.settings:config", "Show all settings of a config, or their schema."),
+    "config": (
+        "fusetrain.cli.settings:config",
+        "Show settings, their schema, or import another's.",
+    ),
 }
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)

@@ -159,6 +159,15 @@ CASES: dict[str, Case] = {
     "config-name-with-slash": (TRAIN, 3, "", setting("run: {name: a/b}\n")),
     "config-base-missing": (TRAIN, 3, "", setting("extends: presets/yolox.yaml\n")),
     "config-is-a-data-yaml": ("train --config set/data.yaml", 3, "", None),
+    "config-of-another-trainer": (
+        "train --config args.yaml", 3, "", file("args.yaml", "task: detect\nmode: train\nimgsz: 9")
+    ),
+    "config-import-impossible": (
+        "config import args.yaml", 3, "", file("args.yaml", "epochs: 0\nimgsz: 8\nname: a/b\n")
+    ),
+    "machine-import-over-a-file": (
+        "config import args.yaml --out train.yaml", 6, "", file("args.yaml", "epochs: 3\n")
+    ),
     "config-without-data": (TRAIN, 3, "", config("train: {epochs: 3}\n")),
     "config-bad-set": (f"{TRAIN} --set 'optim.lr0=[1'", 3, "", None),
     "config-batch-over-ranks": (f"{TRAIN} --devices 2 --set train.batch=3", 3, "", None),
