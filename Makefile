@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := runs/fuse/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow faults kills lint type docs bench clean
+.PHONY: help demo newcomer test slow faults kills lint type docs bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 10
@@ -16,6 +16,9 @@ demo: $(RUN)/predictions/predictions.json  ## synthetic pairs, training, schedul
 	@echo "demo: losses and rates     $(RUN)/results.csv"
 	@echo "demo: learning rate        $(RUN)/lr.png"
 	@echo "demo: detections on a pair $(RUN)/predictions"
+
+newcomer:  ## the ten minutes of docs/quickstart.md in a fresh environment, timed
+	PYTHON='$(PYTHON)' PIP_ARGS='$(PIP_ARGS)' .ci/newcomer
 
 test: $(READY)  ## the tests that take some seconds each at most
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
@@ -41,6 +44,7 @@ docs: $(READY)  ## draw the pictures of the documentation, and list the detector
 	$(BIN)/python docs/list_models.py
 	$(BIN)/python docs/list_overrides.py
 	$(BIN)/python docs/list_symptoms.py
+	$(BIN)/python docs/list_foreign_keys.py
 
 bench: $(READY)  ## measure: evaluation, demo, a training step; ROADSCENE=FOLDER adds real pairs
 	$(BIN)/python benchmarks/evaluation.py

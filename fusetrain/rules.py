@@ -95,7 +95,9 @@ def require_data(config: Config) -> Path:
     """
     if config.data is None:
         raise ConfigError(
-            "the config names no data set", expected="`data: PATH`", remedy="or give --data PATH"
+            "the config names no data set",
+            expected="a line `data: PATH`, a data YAML or a folder",
+            remedy="write that line, or give --data PATH",
         )
     return Path(config.data)
 

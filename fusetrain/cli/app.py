@@ -47,9 +47,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": ("fusetrain.cli.comparing:report", "Write one HTML page about one run or more."),
     "compare": ("fusetrain.cli.comparing:compare", "Set runs side by side."),
     "models": ("fusetrain.cli.catalogue:models", "List all detectors with what they cost."),
-    "config": ("fusetrain.cli.settings:config", "Show all settings of a config, or their schema."),
+    "config": (
+        "fusetrain.cli.settings:config",
+        "Show settings, their schema, or import another's.",
+    ),
 }
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class CommandTable(TyperGroup):
@@ -163,7 +167,7 @@ def _usage_error(error: typer.TyperException) -> FusetrainError:
 
 
 def _as_told(error: Exception) -> FusetrainError:
-    """Return a wrong command line, a full disk, missing memory, or a bug as one of our errors."""
+    """Return what the machine, the command line or a bug raised as one of our errors."""
     if isinstance(error, FusetrainError):
         return error
     if isinstance(error, typer.TyperException):
@@ -172,6 +176,12 @@ def _as_told(error: Exception) -> FusetrainError:
         return ResourceError("the memory does not suffice")
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return ResourceError(f"the disk is full: {error}")
+    if isinstance(error, OSError) and error.errno in NO_RIGHTS:
+        what = error.filename or "a file that is needed"
+        return ResourceError(
+            f"no right to use {what}: {error.strerror}",
+            remedy="give this user the right, or name another place",
+        )
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return FusetrainError(
         f"this is a bug in fusetrain: {text}",

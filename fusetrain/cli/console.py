@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
 from rich import box
@@ -65,15 +67,23 @@ def print_error(error: FusetrainError, *, speaker: str = "") -> None:
 
 def error_panel(error: FusetrainError, *, speaker: str = "") -> Panel:
     """Return the box that says what is wrong, where, what was expected and what to type next."""
-    lines = [_line(error.what)]
-    if error.where:
-        lines.append(_line(error.where, label="at "))
+    told = ((error.what, ""), (error.where, "at "))
+    lines = [_line(from_here(text), label=label) for text, label in told if text]
     lines += _problem_lines(error.problems)
-    if error.expected:
-        lines.append(_line(error.expected, label="expected: "))
-    if error.remedy:
-        lines.append(_line(error.remedy, label="next: "))
+    told = ((error.expected, "expected: "), (error.remedy, "next: "))
+    lines += [_line(from_here(text), label=label) for text, label in told if text]
     return panel(", ".join(filter(None, (error.title, speaker))), lines)
+
+
+def from_here(text: str) -> str:
+    """Return text in which paths below the working folder are relative to it."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return text
+    if here == Path(here.anchor):
+        return text
+    return re.sub(rf"(?<![\w./-]){re.escape(f'{here}{os.sep}')}(?=[^\s/])", "", text)
 
 
 def panel(title: str, lines: Sequence[Text]) -> Panel:
@@ -172,7 +182,7 @@ def _line(text: str, *, label: str = "") -> Text:
 
 def _problem_lines(problems: Sequence[Problem]) -> Iterator[Text]:
     for number, problem in enumerate(problems[:MAX_PROBLEMS], start=1):
-        yield _line(str(problem), label=f"{number}. " if len(problems) > 1 else "")
+        yield _line(from_here(str(problem)), label=f"{number}. " if len(problems) > 1 else "")
     if len(problems) > MAX_PROBLEMS:
         yield _line(f"… and {len(problems) - MAX_PROBLEMS} more")
 

@@ -32,7 +32,7 @@ def export(
     Example: fusetrain export runs/fuse/exp --format onnx
     """
     if file_format not in FORMATS:
-        raise UsageError(f"--format {file_format}", expected=" or ".join(FORMATS))
+        raise UsageError(f"no such --format: {file_format}", expected=" or ".join(FORMATS))
     from fusetrain.export.onnx_file import export_onnx
 
     with stderr_console().status("exporting and comparing"):

@@ -1,19 +1,20 @@
-"""The commands about settings: `config show` prints them, `config schema` what they may be."""
+"""The commands about settings: `config show`, `config schema`, and `config import` of others'."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from fusetrain.config.foreign.translate import Translation
     from fusetrain.config.load import LoadedConfig
 
 config = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
-    help="Show all settings of a config, or their schema.\n\nExample: fusetrain config schema",
+    help="Show settings, their schema, or import another's.\n\nExample: fusetrain config schema",
 )
 
 
@@ -55,6 +56,83 @@ def config_schema() -> None:
     from fusetrain.config import load
 
     typer.echo(json.dumps(load.config_schema(), indent=2))
+
+
+@config.command("import")
+def config_import(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="args.yaml, hyp.yaml or data.yaml of another.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="New file; else stdout.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Turn a config or data YAML of Ultralytics or YOLOFuse into ours, key by key.
+
+    Example: fusetrain config import args.yaml --out train.yaml
+    """
+    from fusetrain.cli.console import print_json, stderr_console, visible
+    from fusetrain.config.foreign.translate import translate
+    from fusetrain.rules import config_checks
+
+    translation = translate(file, checks=[config_checks])
+    if out:
+        _write_new(out, translation.to_yaml())
+    if as_json:
+        print_json(translation_json(translation))
+    elif not out:
+        typer.echo(translation.to_yaml(), nl=False)
+    console = stderr_console()
+    for line in fate_lines(translation):
+        console.print(visible(line), markup=False, soft_wrap=True)
+    if out:
+        check = "check-data" if translation.kind == "data" else "config show"
+        console.print(visible(f"next: fusetrain {check} {out}"), markup=False, soft_wrap=True)
+
+
+def translation_json(translation: Translation) -> dict[str, Any]:
+    """Return an import for scripts: what it is, the settings, and the fate of every key."""
+    return {
+        "path": str(translation.path),
+        "kind": translation.kind,
+        "settings": translation.settings,
+        "keys": [
+            {"key": fate.key, "line": fate.line, "values": fate.values, "left_out": fate.reason}
+            for fate in translation.fates
+        ],
+    }
+
+
+def fate_lines(translation: Translation) -> list[str]:
+    """Return what became of each key of theirs, a line each."""
+    import json
+
+    lines = []
+    for fate in translation.fates:
+        told = ", ".join(f"{key}: {json.dumps(value)}" for key, value in fate.values.items())
+        what = f"left out: {fate.reason}" if fate.reason else told or "as it is here anyway"
+        lines.append(f"  {fate.line:>4}  {fate.key:<18} {what}")
+    left, all_keys = len(translation.left), len(translation.fates)
+    kind = "config" if translation.kind == "config" else "data YAML"
+    return [f"{translation.path}: a {kind}, {all_keys - left} of {all_keys} keys taken", *lines]
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file that is not there yet.
+
+    Raises:
+        ResourceError: It is there, or cannot be written.
+    """
+    from fusetrain.errors import ResourceError
+
+    try:
+        with path.open("x", encoding="utf-8", newline="\n") as opened:
+            opened.write(text)
+    except OSError as error:
+        raise ResourceError(
+            f"{path} cannot be written: {error.strerror}", expected="the name of a new file"
+        ) from error
 
 
 def annotated_yaml(loaded: LoadedConfig) -> str:

@@ -225,6 +225,13 @@ def _documents(path: Path) -> list[YamlDocument]:
             expected=f"a config with the line `data: {path}`",
             remedy="`fusetrain demo demo` writes a config to start with",
         )
+    if {"task", "mode", "imgsz"} <= set(document.value):
+        raise ConfigError(
+            "this is a config of another trainer",
+            where=document.where(("task",)),
+            expected="groups of settings, such as `train: {imgsz: 640}`",
+            remedy=f"`fusetrain config import {path} --out train.yaml` turns it into ours",
+        )
     if "extends" not in document.value:
         return [document]
     name = document.value.pop("extends")

@@ -81,7 +81,7 @@ def read_yaml(
         text = data[:MAX_BYTES].decode("utf-8-sig")
     except UnicodeDecodeError as failure:
         line = data.count(b"\n", 0, failure.start) + 1
-        raise error("not UTF-8 text", where=f"{path}:{line}", expected="UTF-8") from failure
+        raise error("not UTF-8 text", where=f"{path}:{line}", expected="YAML in UTF-8") from failure
     if len(data) > MAX_BYTES:
         raise error(f"larger than {MAX_BYTES // 2**20} MiB", where=str(path))
     return read_yaml_text(text, str(path), error=error)

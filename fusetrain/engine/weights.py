@@ -235,9 +235,11 @@ def _read(file: Path) -> tuple[dict[str, Tensor], WeightsInfo]:
             metadata = {name: json.loads(text) for name, text in (opened.metadata() or {}).items()}
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 - it is no mapping
     except (OSError, SafetensorError, ValueError) as error:
+        is_other = isinstance(error, SafetensorError) and file.suffix != ".safetensors"
+        reason = "it is neither a checkpoint of fusetrain nor safetensors" if is_other else error
         raise RunError(
-            f"{file} cannot be read as weights: {error}",
-            expected="last.pt or best.safetensors of a fusetrain run",
+            f"{file} cannot be read as weights: {reason}",
+            expected="a run folder, or last.pt, best.safetensors or an exported .onnx of one",
         ) from error
     if any(not torch.isfinite(value).all() for value in tensors.values()):
         raise RunError(f"{file} holds values that are not finite")

@@ -51,7 +51,8 @@ def questions_of(blank: str | None, shift_px: float | None, by: str) -> Question
         if word not in PARTS
     ]
     if problems:
-        raise UsageError("cannot be measured so", problems=problems)
+        count = "a question" if len(problems) == 1 else f"{len(problems)} questions"
+        raise UsageError(f"{count} that cannot be answered", problems=problems)
     return Questions(
         cast("Blank | None", blank), shift_px, tuple(cast("Part", part) for part in parts)
     )

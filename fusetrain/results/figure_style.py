@@ -65,7 +65,10 @@ def save_figure(
         try:
             figure.savefig(path, metadata=metadata)
         except OSError as error:
-            raise ResourceError(f"{path} cannot be written: {error.strerror}") from error
+            raise ResourceError(
+                f"{path} cannot be written: {error.strerror}",
+                expected="a folder that is there, may be written to and has room",
+            ) from error
 
 
 def plain(label: str) -> str:

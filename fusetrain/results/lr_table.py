@@ -153,7 +153,10 @@ def write_lr_csv(
             file.write(",".join(columns) + "\n")
             file.writelines(",".join(map(repr, row)) + "\n" for row in rows)
     except OSError as error:
-        raise ResourceError(f"{path} cannot be written: {error.strerror}") from error
+        raise ResourceError(
+            f"{path} cannot be written: {error.strerror}",
+            expected="a folder that is there, may be written to and has room",
+        ) from error
 
 
 def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

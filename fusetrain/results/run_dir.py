@@ -36,6 +36,7 @@ CSV_COLUMNS = (
 )
 
 LATEST = "latest"
+MAX_NAMED = 8
 Row = Mapping[str, float | int | None]
 # Beside a fused run whose single modalities were trained too: their scores, and the gain.
 FUSION_GAIN = "fusion_gain.json"
@@ -91,7 +92,7 @@ class RunDir:
             for folder in reversed(made):
                 folder.rmdir()
             raise ResourceError(
-                f"no run folder can be made under {project}: {error}",
+                f"no run folder can be made under {project}: {error.strerror}",
                 remedy="--set run.project=FOLDER with a folder that can be written",
             ) from error
         return run
@@ -106,6 +107,11 @@ class RunDir:
         path = followed(path)
         if path.is_file() and path.parent.name == "weights":
             path = path.parent.parent
+        if not path.exists():
+            raise RunError(
+                f"{path} is not a run folder: nothing has this name",
+                expected=_known_runs(path.parent),
+            )
         if not (path / "config.yaml").is_file():
             raise RunError(
                 f"{path} is not a run folder: it has no config.yaml",
@@ -204,6 +210,15 @@ class RunDir:
                 for left_over in folder.glob(".*.tmp"):
                     left_over.unlink(missing_ok=True)
             yield
+
+
+def _known_runs(folder: Path) -> str:
+    """Say which runs a folder holds, some of them."""
+    runs = {path.parent.name for path in folder.glob("*/config.yaml")} - {LATEST}
+    names = sorted(runs)[:MAX_NAMED]
+    if not names:
+        return "a folder that `fusetrain train` made, such as runs/fuse/exp"
+    return f"a run folder; {folder} holds {', '.join(names)}"
 
 
 def followed(path: Path) -> Path:

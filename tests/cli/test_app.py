@@ -71,6 +71,7 @@ def test_error_ends_with_its_code_and_one_panel(
         (ValueError("odd [/red]"), 1, "this is a bug in fusetrain: ValueError: odd [/red]"),
         (KeyError(), 1, "this is a bug in fusetrain: KeyError"),
         (OSError(errno.ENOSPC, "No space left on device"), 6, "the disk is full"),
+        (PermissionError(errno.EACCES, "no", "a.jpg"), 6, "no right to use a.jpg: no"),
         (MemoryError(), 6, "the memory does not suffice"),
         (KeyboardInterrupt(), 130, ""),
         (typer.Abort(), 130, ""),
