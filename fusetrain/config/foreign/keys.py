@@ -82,7 +82,10 @@ RATES: Mapping[str, Key] = {
     "warmup_epochs": Key("`schedule.warmup.epochs`", to("schedule.warmup.epochs")),
     "warmup_momentum": Key("`schedule.warmup.momentum`", to("schedule.warmup.momentum")),
     "warmup_bias_lr": Key("`schedule.warmup.bias_lr`", to("schedule.warmup.bias_lr")),
-    **_left("steps are told by `train.accumulate`; decay is not scaled by the batch", "nbs"),
+    "nbs": Key(
+        "`train.accumulate`, so that a step sees as many pairs",
+        left("it takes a number for `batch` to tell `train.accumulate`"),
+    ),
 }
 LOSSES: Mapping[str, Key] = {
     **_same("loss", "box", "cls", "dfl", "label_smoothing"),

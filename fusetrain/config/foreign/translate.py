@@ -7,7 +7,7 @@ like any config of ours. What each key becomes is told in `keys.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from fusetrain.config.data_schema import DataSettings
 from fusetrain.config.faults import Keys, located_problems
 from fusetrain.config.foreign.keys import DATA_KEYS, KEYS, Key
-from fusetrain.config.foreign.values import NotTakenError, Values
+from fusetrain.config.foreign.values import NotTakenError, Values, accumulated
 from fusetrain.config.load import Check
 from fusetrain.config.schema import Config
 from fusetrain.config.yaml import YamlDocument, dump_yaml, fault_error, read_yaml, require_mapping
@@ -123,6 +123,13 @@ def _config_fates(document: YamlDocument) -> list[Fate]:
     if str(value.get("optimizer", "")).lower() == AUTO:
         reason = "with optimizer: auto it was not used there"
         fates = _without(fates, ("lr0", "momentum", "warmup_bias_lr"), reason)
+    if steps := accumulated(value.get("nbs"), value.get("batch", value.get("batch_size"))):
+        fates = [
+            replace(fate, values={"train.accumulate": steps}, reason="")
+            if fate.key == "nbs"
+            else fate
+            for fate in fates
+        ]
     if any(name in value for name in ANCHORED):
         fates = _without(fates, ("box", "cls"), "a gain of a loss with anchors, another scale")
     return fates

@@ -62,6 +62,13 @@ def batch(value: Any) -> Values:
     return {"train.batch": "auto"}
 
 
+def accumulated(nominal: Any, pairs: Any) -> int | None:
+    """Return how many batches a step sums up to come near a nominal batch; None if unknown."""
+    if type(nominal) is int and type(pairs) is int and min(nominal, pairs) > 0:
+        return max(1, round(nominal / pairs))
+    return None
+
+
 def cache(value: Any) -> Values:
     """True, ram, disk or false."""
     names = {True: "ram", "ram": "ram", "True": "ram", "disk": "disk", False: "none"}

@@ -146,6 +146,15 @@ def test_rates_that_an_automatic_optimizer_ignores_are_left_out(write: Any) -> N
     assert [fate.key for fate in done.left] == ["optimizer", "lr0", "momentum"]
 
 
+@pytest.mark.parametrize(
+    ("text", "steps"), [("nbs: 64\nbatch: 16", 4), ("nbs: 64\nbatch: 100", 1), ("nbs: 8", None)]
+)
+def test_nominal_batch_is_summed_up(write: Any, text: str, steps: int | None) -> None:
+    found = translate(write(f"epochs: 3\n{text}\n"))
+    assert found.settings["train"].get("accumulate") == steps
+    assert [fate.key for fate in found.left] == ([] if steps else ["nbs"])
+
+
 def test_gains_of_a_loss_with_anchors_are_left_out(write: Any) -> None:
     done = write({"box": 0.05, "cls": 0.5, "obj": 1.0, "hsv_s": 0.7})
     assert done.settings == {"augment": {"hsv_s": 0.7}}
