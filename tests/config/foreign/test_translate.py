@@ -147,10 +147,10 @@ def test_rates_that_an_automatic_optimizer_ignores_are_left_out(write: Any) -> N
 
 
 @pytest.mark.parametrize(
-    ("text", "steps"), [("nbs: 64\nbatch: 16", 4), ("nbs: 64\nbatch: 100", 1), ("nbs: 8", None)]
+    ("batch", "steps"), [({"batch": 16}, 4), ({"batch": 100}, 1), ({"batch": -1}, None), ({}, None)]
 )
-def test_nominal_batch_is_summed_up(write: Any, text: str, steps: int | None) -> None:
-    found = translate(write(f"epochs: 3\n{text}\n"))
+def test_nominal_batch_is_summed_up(write: Any, batch: dict[str, int], steps: int | None) -> None:
+    found = write({"epochs": 3, "nbs": 64, **batch})
     assert found.settings["train"].get("accumulate") == steps
     assert [fate.key for fate in found.left] == ([] if steps else ["nbs"])
 
