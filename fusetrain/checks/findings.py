@@ -49,7 +49,7 @@ CODES: dict[str, Code] = {
     "P07": Code(
         "warn",
         "infrared of another scene",
-        "Look at both images; pair them anew if names slipped (`fusetrain prepare rename`).",
+        "Look at both; where names slipped, `fusetrain prepare rename --by order --drop IMAGE`.",
     ),
     "P08": Code(
         "warn",

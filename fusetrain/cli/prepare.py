@@ -44,6 +44,10 @@ def prepare_rename(
     max_gap: Annotated[
         float, typer.Option("--max-gap", metavar="S", help="Seconds within a pair (--by time).")
     ] = 0.05,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option("--drop", metavar="IMAGE", help="Leave an image out first; repeatable."),
+    ] = None,
     dry_run: DryRun = False,
     link: Link = "none",
     workers: Workers = None,
@@ -66,7 +70,7 @@ def prepare_rename(
         )
     if not max_gap >= 0:
         raise UsageError(f"--max-gap {max_gap:g}", expected="seconds, 0 or more")
-    carry_out(plan_rename(data, by=chosen, max_gap_s=max_gap), order)
+    carry_out(plan_rename(data, by=chosen, max_gap_s=max_gap, drop=drop or ()), order)
 
 
 @prepare.command("split")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from fusetrain.checks.audit import AS_USUAL, AuditOptions, AuditReport, audit_path
@@ -50,6 +50,7 @@ def prepare_rename(
     *,
     by: By = "key",
     max_gap_s: float = MAX_GAP_S,
+    drop: Collection[str] = (),
     link: Link = "none",
 ) -> WrittenSet:
     """Give both files of every pair one plain name, as `prepare rename` does; see docs/prepare.md.
@@ -59,6 +60,7 @@ def prepare_rename(
         out: New folder.
         by: Find partners by key, by order (wrong where a frame is missing) or by time.
         max_gap_s: Seconds within a pair (by time).
+        drop: Images to leave out first, relative to the root of the set.
         link: hard or symbolic links files instead of copying them.
 
     Raises:
@@ -66,7 +68,7 @@ def prepare_rename(
         ResourceError: The target cannot be written.
     """
     _check(data, out)
-    return _written(plan_rename(Path(data), by=by, max_gap_s=max_gap_s), out, link)
+    return _written(plan_rename(Path(data), by=by, max_gap_s=max_gap_s, drop=drop), out, link)
 
 
 def prepare_split(

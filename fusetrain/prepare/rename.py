@@ -7,7 +7,7 @@ visible images share a key, only a label file of exactly the same name is taken.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -52,7 +52,13 @@ OTHER_WAYS: Mapping[By, str] = {
 MAX_SHOWN = 5
 
 
-def plan_rename(path: Path, *, by: By = "key", max_gap_s: float = MAX_GAP_S) -> Plan:
+def plan_rename(
+    path: Path,
+    *,
+    by: By = "key",
+    max_gap_s: float = MAX_GAP_S,
+    drop: Collection[str] = (),
+) -> Plan:
     """Return the plan of a set in which both files of a pair have one name.
 
     Args:
@@ -60,11 +66,15 @@ def plan_rename(path: Path, *, by: By = "key", max_gap_s: float = MAX_GAP_S) -> 
         by: key: names without what tells the modality. order: the first with the first, which is
             only right if no frame is missing on either side. time: stamps in names, else EXIF.
         max_gap_s: With time, the largest difference within a pair, s.
+        drop: Images to leave out before partners are looked for, relative to the root of the set:
+            those whose partner was lost.
 
     Raises:
-        DataError: The set cannot be used, nothing matches, or there are not equally many files.
+        DataError: The set cannot be used, nothing matches, an image to leave out is not there, or
+            there are not equally many files.
     """
     spec = load_spec(path)
+    gone = _dropped(spec, drop)
     renamed: dict[str, tuple[Source, ...]] = {}
     left: list[str] = []
     problems: list[Problem] = []
@@ -72,7 +82,7 @@ def plan_rename(path: Path, *, by: By = "key", max_gap_s: float = MAX_GAP_S) -> 
         sources = []
         for source in spec.sources(split):
             try:
-                matching = _match(spec, source, by=by, max_gap_s=max_gap_s)
+                matching = _match(spec, source, by=by, max_gap_s=max_gap_s, drop=gone)
             except ValueError as error:
                 problems.append(Problem(f"{split}: {error}", source.rgb_folder))
                 continue
@@ -88,6 +98,28 @@ def plan_rename(path: Path, *, by: By = "key", max_gap_s: float = MAX_GAP_S) -> 
             remedy="--by key, or --by time",
         )
     return _plan(replace(spec, splits=renamed), left, by=by, max_gap_s=max_gap_s)
+
+
+def _dropped(spec: DataSpec, drop: Collection[str]) -> frozenset[str]:
+    """Return the images to leave out, relative to the root.
+
+    Raises:
+        DataError: One is no file of the set.
+    """
+    problems = []
+    found = set()
+    for name in drop:
+        relative = os.path.relpath(name, spec.root) if os.path.isabs(name) else name
+        found.add(os.path.normpath(relative).replace(os.sep, "/"))
+        if not (spec.root / relative).is_file():
+            problems.append(Problem(f"no image {name}", str(spec.root)))
+    if problems:
+        raise DataError(
+            "an image to leave out is not there",
+            problems=problems,
+            expected="paths as `check-data` prints them, such as images/train/0001.jpg",
+        )
+    return frozenset(found)
 
 
 def _plan(spec: DataSpec, left: list[str], *, by: By, max_gap_s: float) -> Plan:
@@ -114,17 +146,19 @@ def _plan(spec: DataSpec, left: list[str], *, by: By, max_gap_s: float) -> Plan:
     return _with_own_labels(plan, pairs)
 
 
-def _match(spec: DataSpec, source: Source, *, by: By, max_gap_s: float) -> Matching:
+def _match(
+    spec: DataSpec, source: Source, *, by: By, max_gap_s: float, drop: Collection[str]
+) -> Matching:
     """Return the partners of one folder, relative to its two folders.
 
     Raises:
         ValueError: With order, the counts differ.
     """
     if spec.storage.channels == "rgbt" or (source.ir_names is not None and by == "key"):
-        return _as_it_is(spec, source)
+        return _as_it_is(spec, source, drop)
     found = pair_source(spec.root, source, spec.storage)
-    rgb = [_below(path, source.rgb_folder) for path in _files(found, 0)]
-    ir = [_below(path, source.ir_folder) for path in _files(found, 1)]
+    rgb = [_below(path, source.rgb_folder) for path in _files(found, 0) if path not in drop]
+    ir = [_below(path, source.ir_folder) for path in _files(found, 1) if path not in drop]
     if by == "order":
         return match_by_order(rgb, ir)
     if by == "time":
@@ -137,6 +171,7 @@ def _match(spec: DataSpec, source: Source, *, by: By, max_gap_s: float) -> Match
     known = [
         (_below(one, source.rgb_folder), _below(other, source.ir_folder))
         for one, other in found.pairs
+        if one not in drop and other not in drop
     ]
     matched = {name for name, _ in known}, {name for _, name in known}
     rest = match_by_key(
@@ -146,13 +181,14 @@ def _match(spec: DataSpec, source: Source, *, by: By, max_gap_s: float) -> Match
     return replace(rest, pairs=tuple(sorted((*known, *rest.pairs))))
 
 
-def _as_it_is(spec: DataSpec, source: Source) -> Matching:
+def _as_it_is(spec: DataSpec, source: Source, drop: Collection[str]) -> Matching:
     """Return the pairs that the set states itself."""
     found = pair_source(spec.root, source, spec.storage)
     return Matching(
         tuple(
             (_below(rgb, source.rgb_folder), _below(ir, source.ir_folder))
             for rgb, ir in found.pairs
+            if rgb not in drop and ir not in drop
         ),
         tuple(_below(orphan.path, source.rgb_folder) for orphan in found.rgb_only),
         tuple(_below(orphan.path, source.ir_folder) for orphan in found.ir_only),

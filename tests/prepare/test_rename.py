@@ -125,3 +125,17 @@ def test_a_set_that_is_fine_keeps_its_names(demo: Path, tmp_path: Path) -> None:
     for split in ("train", "val"):
         old, new = (scan_split(load_spec(path), split).index for path in (demo, tmp_path / "new"))
         assert new.fingerprint() == old.fingerprint()
+
+
+def test_slipped_names_are_mended_by_dropping_what_lost_its_partner(tmp_path: Path) -> None:
+    names = [f"{number}.png" for number in range(6)]
+    root = write_set(tmp_path / "set", names, names)
+    for number in range(2, 5):  # frame 2 was lost in infrared: the others slipped one name forward
+        (root / f"imagesIR/train/{number + 1}.png").replace(root / f"imagesIR/train/{number}.png")
+    (root / "imagesIR/train/5.png").write_bytes((root / "imagesIR/train/4.png").read_bytes())
+    drop = ["images/train/2.png", str(root / "imagesIR/train/5.png")]
+    index = renamed(root, tmp_path / "new", by="order", drop=drop)
+    assert [pair[:2] for pair in levels(index)] == [(n, n) for n in (0, 1, 3, 4, 5)]
+    with pytest.raises(DataError, match="not there"):
+        plan_rename(root, drop=["images/train/9.png"])
+    assert len(renamed(root, tmp_path / "by key", drop=drop)) == 4
