@@ -36,6 +36,10 @@ def check_classes(scans: Sequence[SplitScan], *, names_are_given: bool = True) -
         for number in np.flatnonzero(total == 0)
         if names_are_given
     ]
+    counts_from_one = len(names) > 1 and not total[0] and total[1:].all()
+    if counts_from_one and not names_are_given:
+        message = f"classes are numbered 1 to {len(names) - 1}, and none is 0: a class too many"
+        found.append(finding("S03", message, level="info"))
     for scan, row in zip(scans, counts, strict=True):
         for number in np.flatnonzero((row == 0) & (total > 0)):
             message = f"no box has class {_class_word(number, names)}"

@@ -231,6 +231,20 @@ def test_names_that_nobody_wrote_are_not_called_unused(make_pairs: MakePairs) ->
     assert "S03" not in report.counts
 
 
+def test_classes_counted_from_one_are_remarked_where_nobody_named_them(
+    make_pairs: MakePairs,
+) -> None:
+    path = make_pairs(train=4, val=2)
+    for number, label in enumerate(sorted((path.parent / "labels").rglob("*.txt"))):
+        label.write_text(f"{1 + number % 2} .5 .5 .2 .2\n")
+    path.unlink()
+    (found,) = [e for e in audit_path(path.parent, workers=1).findings if e.code == "S03"]
+    assert (found.level, found.message) == (
+        "info",
+        "classes are numbered 1 to 2, and none is 0: a class too many",
+    )
+
+
 def test_what_was_chosen_when_a_folder_was_recognised_stands_in_the_json(
     make_pairs: MakePairs,
 ) -> None:
