@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -34,7 +35,9 @@ def without_main() -> Iterator[None]:
     then begin again in each of them. Functions of modules need nothing of the kind.
     """
     names = vars(sys.modules["__main__"])
-    hidden = {name: names.pop(name) for name in ("__file__", "__spec__") if name in names}
+    hidden: dict[str, Any] = {
+        name: names.pop(name) for name in ("__file__", "__spec__") if name in names
+    }
     names["__spec__"] = None
     try:
         yield
