@@ -27,6 +27,7 @@ from fusetrain.cli.ranks import (
 from fusetrain.cli.run_end import print_end
 from fusetrain.config.load import LoadedConfig, load_config
 from fusetrain.config.schema import Config
+from fusetrain.errors import UsageError
 from fusetrain.launched import place
 from fusetrain.launching.hosts import Hosts, is_to_launch
 from fusetrain.results.run_dir import RunDir
@@ -46,7 +47,10 @@ MAX_RANGE_ROWS = 16
 
 def train(
     context: typer.Context,
-    config: Annotated[Path, typer.Option("--config", metavar="FILE", help="Training config.")],
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="Training config; else the defaults."),
+    ] = None,
     sets: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change one setting; repeatable."),
@@ -79,6 +83,12 @@ def train(
 
     Example: fusetrain train --config demo/train.yaml --set train.epochs=50
     """
+    if config is None and data is None:
+        raise UsageError(
+            "nothing to train on",
+            expected="--config FILE; or --data DATA, which trains with the default settings",
+            remedy="`fusetrain demo demo` writes a small data set and a config",
+        )
     extra = (*(sets or ()), *as_sets(name, devices, max_restarts))
     settings = load_config(config, extra, checks=[config_checks]).placed(data)
     require_data(settings)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def train(
-    config: PathLike,
+    config: PathLike | None,
     settings: Settings = NONE,
     *,
     data: PathLike | None = None,
@@ -37,7 +37,7 @@ def train(
     """Train a detector in a new run folder, as `train` does; see README.md.
 
     Args:
-        config: Training config.
+        config: Training config; None starts from the defaults, with ``data``.
         settings: Dotted key to value, as ``--set`` has them: ``{"train.epochs": 3}``.
         data: Data YAML or folder in place of the one that the config names.
         allow: Codes of findings of `check_data` that are accepted.
@@ -167,9 +167,9 @@ def tune(
     return report_of(opened)
 
 
-def _loaded(config: PathLike, settings: Settings, data: PathLike | None) -> Config:
+def _loaded(config: PathLike | None, settings: Settings, data: PathLike | None) -> Config:
     """Return checked settings whose paths hold from the working folder."""
-    loaded = load_config(Path(config), sets_of(settings), checks=[config_checks])
+    loaded = load_config(path_or_none(config), sets_of(settings), checks=[config_checks])
     placed = loaded.placed(path_or_none(data))
     require_data(placed)
     require_trackers(placed)

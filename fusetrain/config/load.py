@@ -31,6 +31,7 @@ KeyProblem = tuple[Keys, str]
 Check = Callable[[Config], Iterable[KeyProblem]]
 DEFAULT = "default"
 EXAMPLE = "`key: value` lines such as those of configs/demo.yaml"
+NO_FILE = Path("no config file")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class LoadedConfig:
 
     Attributes:
         config: All settings, defaults filled in.
-        path: The config file.
+        path: The config file; NO_FILE where all starts from the defaults.
         sources: Dotted key of every value to "default", "file:line" or "--set".
         data_path: The data set; relative to the file that names it, or to the working folder where
             ``--set`` does. None where no data set is named.
@@ -83,12 +84,12 @@ class LoadedConfig:
 
 
 def load_config(
-    path: Path, sets: Sequence[str] = (), *, checks: Sequence[Check] = ()
+    path: Path | None, sets: Sequence[str] = (), *, checks: Sequence[Check] = ()
 ) -> LoadedConfig:
     """Read and check a config.
 
     Args:
-        path: The YAML file.
+        path: The YAML file; None starts from the defaults.
         sets: ``key=value`` with a dotted key and a YAML value; a mapping replaces the whole group.
         checks: Further rules, such as names against their registries; called with the config.
 
@@ -98,7 +99,7 @@ def load_config(
     """
     assignments = [_assignment(text) for text in sets]
     layers = _Layers()
-    for document in _documents(path):
+    for document in _documents(path) if path is not None else ():
         layers.add_file(document)
     for keys, text in assignments:
         layers.add_set(keys, text)
@@ -110,7 +111,7 @@ def load_config(
     data_path = layers.folder(("data",)) / config.data if config.data is not None else None
     named = config.model.paths.items()
     model_paths = {key: layers.folder(("model", key)) / named_path for key, named_path in named}
-    return LoadedConfig(config, path, sources, data_path, model_paths)
+    return LoadedConfig(config, path or NO_FILE, sources, data_path, model_paths)
 
 
 def effective_yaml(config: Config) -> str:

@@ -176,6 +176,16 @@ def test_accepted_finding_does_not_stop_the_plan(home: Path, capsys: Capture) ->
     assert snapshot(home) == before
 
 
+def test_data_set_alone_is_trained_on_with_the_defaults(home: Path, capsys: Capture) -> None:
+    small = ("train.imgsz=64", "train.batch=2", "model.width=0.25", "train.threads=1")
+    words = [word for setting in small for word in ("--set", setting)]
+    assert run(["train", "--data", "set", "--dry-run", *words]) == 0
+    assert "cosine, lr0 0.001" in " ".join(capsys.readouterr().out.split())
+    made = fusetrain.train(None, {"train.epochs": 1, "train.imgsz": 64}, data="set")
+    assert made == Path("runs/fuse/exp")
+    assert len(rows(made)) == 1
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is there")
 def test_range_test_suggests_a_rate_and_leaves_a_picture_alone(home: Path, capsys: Capture) -> None:
     before = snapshot(home)

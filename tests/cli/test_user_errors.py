@@ -181,10 +181,10 @@ CASES: dict[str, Case] = {
     # Data sets and images.
     "data-missing": (f"{TRAIN} --data sett", 4, "", None),
     "data-yaml-without-names": (TRAIN, 4, "", data("train: images/train\nval: images/val\n")),
-    "data-unknown-key": (TRAIN, 4, "", data(DATA + "nc: 2\n")),
+    "data-unknown-key": (TRAIN, 4, "", data(DATA + "classes: 2\n")),
     "data-split-missing": (TRAIN, 4, "", data(DATA.replace("images/val", "images/vla"))),
     "data-outside-root": (TRAIN, 4, "", data(DATA.replace("images/train", "../other"))),
-    "data-download-key": (TRAIN, 4, "", data(DATA + "download: bash get.sh\n")),
+    "data-key-of-another-task": (TRAIN, 4, "", data(DATA + "kpt_shape: [17, 3]\n")),
     "data-without-pairs": ("check-data notes", 4, "", folder("notes")),
     "data-is-an-image": (f"{TRAIN} --data set/images/train/train_000.jpg", 4, "", None),
     "data-without-infrared": (TRAIN, 4, "", gone("set/imagesIR")),
