@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := runs/fuse/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo newcomer test slow faults kills lint type docs site bench clean
+.PHONY: help demo newcomer test slow faults kills lint type docs site sbom bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 10
@@ -52,6 +52,9 @@ docs: $(READY)  ## draw the pictures of the documentation, and list the detector
 site: $(READY)  ## the documentation as HTML in build/site/html, links checked
 	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[docs]'
 	$(BIN)/python docs/build_site.py
+
+sbom: $(READY)  ## bill of materials of what is installed (CycloneDX) in build/sbom.json
+	$(BIN)/python .ci/sbom.py --out build/sbom.json --extra onnx --extra tensorboard --extra tune
 
 bench: $(READY)  ## measure: evaluation, demo, a training step; ROADSCENE=FOLDER adds real pairs
 	$(BIN)/python benchmarks/evaluation.py
