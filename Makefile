@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := runs/fuse/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo newcomer test slow faults kills lint type docs bench clean
+.PHONY: help demo newcomer test slow faults kills lint type docs site sbom bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 10
@@ -45,6 +45,16 @@ docs: $(READY)  ## draw the pictures of the documentation, and list the detector
 	$(BIN)/python docs/list_overrides.py
 	$(BIN)/python docs/list_symptoms.py
 	$(BIN)/python docs/list_foreign_keys.py
+	$(BIN)/python docs/list_commands.py
+	$(BIN)/fusetrain config schema > docs/config.schema.json
+	$(BIN)/fusetrain config schema --draft 07 > docs/config.draft-07.schema.json
+
+site: $(READY)  ## the documentation as HTML in build/site/html, links checked
+	$(BIN)/python -m pip install $(PIP_ARGS) -e '.[docs]'
+	$(BIN)/python docs/build_site.py
+
+sbom: $(READY)  ## bill of materials of what is installed (CycloneDX) in build/sbom.json
+	$(BIN)/python .ci/sbom.py --out build/sbom.json --extra onnx --extra tensorboard --extra tune
 
 bench: $(READY)  ## measure: evaluation, demo, a training step; ROADSCENE=FOLDER adds real pairs
 	$(BIN)/python benchmarks/evaluation.py

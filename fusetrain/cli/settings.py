@@ -46,16 +46,25 @@ def config_show(
 
 
 @config.command("schema")
-def config_schema() -> None:
+def config_schema(
+    draft: Annotated[
+        str, typer.Option("--draft", metavar="2020-12|07", help="Version of JSON Schema.")
+    ] = "2020-12",
+) -> None:
     """Print the JSON Schema of configs, for editors.
 
     Example: fusetrain config schema > fusetrain.schema.json
     """
     import json
 
-    from fusetrain.config import load
+    from fusetrain.config.json_schema import config_schema as schema_2020
+    from fusetrain.config.json_schema import draft_07
+    from fusetrain.errors import UsageError
 
-    typer.echo(json.dumps(load.config_schema(), indent=2))
+    if draft not in ("2020-12", "07"):
+        raise UsageError(f"no such --draft: {draft}", expected="2020-12 or 07")
+    schema = schema_2020()
+    typer.echo(json.dumps(draft_07(schema) if draft == "07" else schema, indent=2))
 
 
 @config.command("import")

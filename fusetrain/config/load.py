@@ -119,17 +119,6 @@ def effective_yaml(config: Config) -> str:
     return dump_yaml(config.model_dump())
 
 
-def config_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of config files, for editors."""
-    schema = Config.model_json_schema()
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    schema["properties"] = {
-        "extends": {"type": "string", "description": "Config to start from; relative to this one."},
-        **schema["properties"],
-    }
-    return schema
-
-
 class _Layers:
     """The merged settings, and for each key the place that set it last."""
 

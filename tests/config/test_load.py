@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusetrain.config.load import KeyProblem, config_schema, effective_yaml, load_config
+from fusetrain.config.json_schema import config_schema
+from fusetrain.config.load import KeyProblem, effective_yaml, load_config
 from fusetrain.config.schema import Config, OptimSettings, RunSettings
 from fusetrain.config.yaml import read_yaml_text
 from fusetrain.errors import ConfigError, UsageError

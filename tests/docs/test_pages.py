@@ -1,0 +1,117 @@
+"""What the pages say can be typed: every command and flag is there, every link leads somewhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from fusetrain.cli.app import app, run
+
+from .pages import PAGES, ROOT, inline_of, is_synopsis, lines_of, words_of
+
+Capture = pytest.CaptureFixture[str]
+
+
+def script(name: str) -> ModuleType:
+    """Return a script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def find(words: list[str]) -> tuple[Any, list[str]]:
+    """Return the command that words name, and the words behind its name."""
+    command: Any = get_command(app)
+    while words and hasattr(command, "list_commands") and not words[0].startswith("-"):
+        inner = command.get_command(None, words[0])
+        assert inner is not None, f"no command {words[0]}"
+        command, words = inner, words[1:]
+    return command, words
+
+
+def flags_of(command: Any) -> set[str]:
+    return {"--help", "--traceback", *(flag for param in command.params for flag in param.opts)}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_flag_on_the_page_is_one_of_its_command(page: str) -> None:
+    for line in (*lines_of(page), *inline_of(page)):
+        command, _ = find(re.sub(r"[\[\]|…]", " ", line).split()[1:])
+        unknown = set(re.findall(r"(?<=[\s\[])--[a-z-]+", line)) - flags_of(command)
+        assert unknown == set(), line
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_code_block_parses(page: str) -> None:
+    for line in lines_of(page):
+        if not is_synopsis(line) and not words_of(line)[0].startswith("-"):
+            command, rest = find(words_of(line))
+            with command.make_context("fusetrain", rest):
+                pass
+
+
+def test_pages_show_every_command() -> None:
+    from fusetrain.cli.app import COMMANDS
+
+    shown = {words_of(line)[0] for page in PAGES for line in lines_of(page) if words_of(line)}
+    assert set(COMMANDS) <= shown
+
+
+def test_no_link_between_the_pages_is_broken() -> None:
+    assert list(script("build_site").broken_links()) == []
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    site = script("build_site")
+    named = {page for pages in site.NAV.values() for page in pages}
+    places = {place for place in site.sources().values() if place.endswith(".md")}
+    commands = {place for place in places if re.fullmatch(r"commands/(?!README).*", place)}
+    assert named == places - commands
+
+
+def test_links_that_are_rewritten_for_the_site_lead_to_its_pages(tmp_path: Path) -> None:
+    site = script("build_site")
+    places = site.sources()
+    for name, place in places.items():
+        if name.endswith(".md"):
+            text = site.rewritten(name, (ROOT / name).read_text(encoding="utf-8"), places)
+            for _, target, _ in site.LINK.findall(site.FENCE.sub("", text)):
+                if not re.match(r"[a-z]+:|#", target):
+                    file = (tmp_path / place).parent / target.partition("#")[0]
+                    inside = file.resolve().relative_to(tmp_path.resolve()).as_posix()
+                    assert inside in places.values(), f"{name}: {target}"
+
+
+def test_pages_of_commands_repeat_their_help() -> None:
+    folder = ROOT / "docs" / "commands"
+    pages = script("list_commands").pages()
+    assert {path.name for path in folder.iterdir()} == set(pages)
+    for name, text in pages.items():
+        written = (folder / name).read_text(encoding="utf-8")
+        assert written.split() == text.split(), "run `python docs/list_commands.py`"
+
+
+@pytest.mark.parametrize(("draft", "file"), [("2020-12", "config"), ("07", "config.draft-07")])
+def test_schema_that_editors_load_is_that_of_this_version(
+    draft: str, file: str, capsys: Capture
+) -> None:
+    assert run(["config", "schema", "--draft", draft]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert json.loads((ROOT / "docs" / f"{file}.schema.json").read_text("utf-8")) == printed
+    assert draft.lstrip("0") in printed["$schema"]
+    assert ("$defs" in json.dumps(printed)) == (draft == "2020-12")
+
+
+def test_unknown_draft_exits_2(capsys: Capture) -> None:
+    assert run(["config", "schema", "--draft", "4"]) == 2
+    assert "2020-12 or 07" in capsys.readouterr().err
