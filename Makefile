@@ -29,8 +29,8 @@ slow: $(READY)  ## the slow tests
 faults: $(READY)  ## the table of faults that a training survives, each one tried
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/table.py --write docs/resume.md
 
-kills: $(READY)  ## kill a training 200 times at random instants, and compare its end
-	$(BIN)/python tests/faults/kills.py --kills 200
+kills: $(READY)  ## kill a training 200 times at random instants, and compare; may be stopped
+	$(BIN)/python tests/faults/kills.py --kills 200 --folder runs/kills
 
 lint: $(READY)  ## ruff: rules and layout
 	$(BIN)/ruff check

@@ -27,7 +27,8 @@ def failpoint(name: str) -> None:
         name: What the point is called, without ``=`` and ``@``.
 
     Raises:
-        RuntimeError: What PyTorch says where memory does not suffice.
+        RuntimeError: What PyTorch says where the memory of the GPU in use, or else the main memory,
+            does not suffice.
     """
     wanted = os.environ.get(VARIABLE)
     if not wanted or "PYTEST_CURRENT_TEST" not in os.environ:
@@ -42,7 +43,8 @@ def failpoint(name: str) -> None:
     if number == MEMORY:
         import torch
 
-        torch.empty(TOO_MUCH, dtype=torch.uint8)
+        device = "cuda" if torch.cuda.is_initialized() else "cpu"
+        torch.empty(TOO_MUCH, dtype=torch.uint8, device=device)
     elif number:
         os.kill(os.getpid(), signal.Signals[number])
     else:

@@ -27,10 +27,11 @@ class Home:
     """A folder with a data set, a config, and the run `runs/exp` once it was begun."""
 
     path: Path
+    name: str = "exp"
 
     @property
     def run(self) -> Path:
-        return self.path / "runs" / "exp"
+        return self.path / "runs" / self.name
 
     @property
     def weights(self) -> Path:
@@ -62,6 +63,9 @@ class Home:
         """It was trained like another run, has its figures, and left nothing half done."""
         self.assert_trained_like(other)
         assert (self.run / "results.png").is_file()
+        self.assert_nothing_half_done()
+
+    def assert_nothing_half_done(self) -> None:
         left = {path.name for path in self.run.rglob(".*")}
         assert left == set(), "a lock or a half written file is left"
 
