@@ -238,6 +238,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=240, help="train and val together")
     parser.add_argument("--imgsz", type=int, default=320, help="of the steps beside saves")
+    parser.add_argument("--threads", type=int, default=1, help="waiting ones count as busy")
     parser.add_argument("--saves", type=int, default=6, help="saves among the steps")
     parser.add_argument("--rounds", type=int, default=3, help="starts of either kind")
     parser.add_argument("--epochs", type=int, default=100, help="epochs of the long run")
@@ -248,7 +249,10 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sets = [f"run.project={folder / 'runs'}", "train.device=cpu"]
+        sets = [
+            *(f"run.project={folder / 'runs'}", "train.device=cpu"),
+            f"train.threads={args.threads}",
+        ]
         for pairs, kind in ((args.pairs, "demo"), (LONG_STEPS + 2, "long")):
             write_demo(folder / kind, num_pairs=pairs)
         short = [*sets, f"train.imgsz={args.imgsz}"]

@@ -12,7 +12,7 @@ from processes import Nursery
 from short_run import CONFIG, Home
 
 from fusetrain.errors import StoppedError
-from fusetrain.results.best_scores import FUSION_GAIN
+from fusetrain.results.run_dir import FUSION_GAIN
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault(42), pytest.mark.timeout(900)]
 TRAIN = ("train", "--config", "train.yaml", "--with-baselines")
