@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := runs/fuse/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo newcomer test slow faults kills lint type docs site sbom bench clean
+.PHONY: help demo newcomer test slow faults kills fuzz lint type docs site sbom bench clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 10
@@ -29,8 +29,11 @@ slow: $(READY)  ## the slow tests
 faults: $(READY)  ## the table of faults that a training survives, each one tried
 	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/table.py --write docs/resume.md
 
-kills: $(READY)  ## kill a training 200 times at random instants, and compare its end
-	$(BIN)/python tests/faults/kills.py --kills 200
+kills: $(READY)  ## kill a training 200 times at random instants, and compare; may be stopped
+	$(BIN)/python tests/faults/kills.py --kills 200 --folder runs/kills
+
+fuzz: $(READY)  ## read 5000 damaged files of each kind
+	OMP_NUM_THREADS=1 $(BIN)/python tests/faults/fuzz.py
 
 lint: $(READY)  ## ruff: rules and layout
 	$(BIN)/ruff check

@@ -1,10 +1,11 @@
 """Measure what it costs never to lose a run: saving, verifying, locking, resuming.
 
     python benchmarks/safety.py
-    python benchmarks/safety.py --pairs 24 --imgsz 64 --rounds 1 --steps 2
+    python benchmarks/safety.py --pairs 24 --imgsz 64 --saves 1 --rounds 1 --epochs 2
 
-A short training on synthetic pairs at default settings. CPU seconds are those of the whole process,
-the background included; they say more than the clock where other programs keep the machine busy.
+CPU seconds are those of a whole process, the background included; they say more than the clock
+where other programs keep the machine busy. What is compared takes turns: steps with and without a
+save in one training, fresh starts and resumes one after another. Every start is a fresh process.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,20 +27,19 @@ from measuring.tables import table_text
 
 from fusetrain import build
 from fusetrain.config.load import load_config
-from fusetrain.config.schema import Config
 from fusetrain.data.demo import write_demo
-from fusetrain.engine.checkpoint import TrainState, read_newest
-from fusetrain.engine.infer import Validation
-from fusetrain.engine.keeper import RunKeeper
-from fusetrain.engine.signals import StopFlag
+from fusetrain.engine.checkpoint import LAST, TrainState, read_newest
 from fusetrain.results.run_dir import RunDir
-from fusetrain.runs.batches import BatchSource
+from fusetrain.runs.records import keeper_of
 from fusetrain.runs.reporters import RunReporter
 from fusetrain.runs.resuming import resume
-from fusetrain.runs.session import assemble, choose_machine, make_trainer
+from fusetrain.runs.session import Session
 from fusetrain.runs.training import train
 
 Cost = tuple[float, float]  # seconds on the clock, seconds of CPU time
+MOST_SHARE, MOST_RATIO = 0.02, 1.2  # what is promised
+WARM_STEPS = 2  # the first steps take memory that later ones find there
+LONG_STEPS = 8  # of an epoch of the long run, one pair each
 
 
 class Reached(Exception):
@@ -47,175 +47,223 @@ class Reached(Exception):
 
 
 class UntilStep(RunReporter):
-    """Notes the time at the end of each step, and ends the run after the last one wanted."""
+    """Notes the time when a run is put together and after each step; ends it after the last."""
+
+    session: Session
+    run: RunDir
+    state: TrainState
 
     def __init__(self, last: int) -> None:
-        self.ends: list[Cost] = []
+        self.times: list[Cost] = []
         self._last = last
+
+    def on_start(self, session: Session, run: RunDir, state: TrainState) -> None:
+        """Keep what was put together, and note the time."""
+        self.session, self.run, self.state = session, run, state
+        self.times.append(now())
 
     def on_step(self, state: TrainState, batches_per_epoch: int) -> None:
         """Note the time."""
-        self.ends.append((time.perf_counter(), time.process_time()))
-        if len(self.ends) == self._last:
+        self.times.append(now())
+        if state.slot == self._last:
             raise Reached
 
-    def on_epoch(self, state: TrainState, validation: Validation | None) -> None:
-        """Let an epoch go by."""
+
+def now() -> Cost:
+    """Return the seconds since 1970, and the CPU seconds of this process."""
+    return time.time(), time.process_time()
 
 
-def cost_of(call: Callable[[], object], *, times: int) -> Cost:
+def cost_of(call: Callable[[], object], *, times: int = 5) -> Cost:
     """Return the median cost of some calls."""
     costs = []
     for _ in range(times):
-        clock, cpu = time.perf_counter(), time.process_time()
+        before = now()
         call()
-        costs.append((time.perf_counter() - clock, time.process_time() - cpu))
-    return _median(costs)
+        costs.append(between(before, now()))
+    return median(costs)
 
 
-def measure(config: Config, folder: Path, *, steps: int) -> dict[str, Any]:
-    """Train some steps, then save what there is some times; return what each costs."""
-    machine = choose_machine(config)
-    machine.apply()
-    config = build.resolved(config, machine)
-    data = build.open_data(config)
-    session = assemble(config, data, machine)
-    run = RunDir.create(folder, "measured")
-    keeper = RunKeeper(run, session.detector, session.runner, context={}, description={})
-    reporter, state = UntilStep(steps + 1), TrainState()
-    source = BatchSource(config, data, machine)
-    trainer = make_trainer(session, source, keeper, state, reporter=reporter, stop=StopFlag())
+def between(before: Cost, after: Cost) -> Cost:
+    return after[0] - before[0], after[1] - before[1]
+
+
+def median(costs: Sequence[Cost]) -> Cost:
+    clocks, cpus = zip(*costs, strict=True)
+    return statistics.median(clocks), statistics.median(cpus)
+
+
+def in_child(asked: Mapping[str, Any]) -> None:
+    """Train or resume until a step is done; print the times of all steps as JSON.
+
+    Args:
+        asked: ``last`` step; ``run`` to resume, or the ``config`` and ``sets`` of a new one;
+            ``saves``: save at the end, too, and say what that costs.
+    """
+    reporter = UntilStep(asked["last"])
     with contextlib.suppress(Reached):
-        trainer.run()
-    ends = reporter.ends
-    step = _median([(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(ends)])
+        if asked.get("run"):
+            folder = RunDir.open(Path(asked["run"]))
+            resume(folder, load_config(folder.config), reporter=reporter)
+        else:
+            settings = load_config(Path(asked["config"]), asked["sets"]).placed()
+            train(settings, build.open_data(settings), reporter=reporter)
+    print(json.dumps({"times": reporter.times, **(saves(reporter) if asked.get("saves") else {})}))
+
+
+def saves(reporter: UntilStep) -> dict[str, Any]:
+    """Save what a run has come to some times; return what that costs."""
+    run, session = reporter.run, reporter.session
+    keeper = keeper_of(session, run, print)
 
     def save() -> None:
-        keeper.save(state, new_best=True)
+        keeper.save(reporter.state, new_best=True, good=True)
         keeper.wait()
-
-    def stall() -> None:
-        keeper.save(state, new_best=True)
-
-    whole = cost_of(save, times=5)
-    stalls = []
-    for _ in range(5):
-        stalls.append(cost_of(stall, times=1))
-        keeper.wait()
-    verify = cost_of(lambda: read_newest(run.weights), times=3)
 
     def hold() -> None:
         with run.lock():
             pass
 
-    lock = cost_of(hold, times=5)
-    keeper.close()
-    return {
+    found = {
+        "save": cost_of(save),
+        "load": cost_of(lambda: read_newest(run.weights)),
+        "lock": cost_of(hold),
+        "megabytes": (run.weights / LAST).stat().st_size / 1e6,
         "steps_per_epoch": session.plan.steps_per_epoch,
-        "megabytes": (run.weights / "last.pt").stat().st_size / 1e6,
-        "step": step,
-        "stall": _median(stalls),
-        "save": whole,
-        "load": verify,
-        "lock": lock,
     }
+    keeper.close()
+    return found
 
 
-def _median(costs: Sequence[Cost]) -> Cost:
-    clocks, cpus = zip(*costs, strict=True)
-    return statistics.median(clocks), statistics.median(cpus)
-
-
-def first_step(config: Path, run: Path | None) -> None:
-    """Train or resume until the first step is done; print the cost since the process began."""
-    began = time.perf_counter() - time.process_time()
-    reporter = UntilStep(1)
-    with contextlib.suppress(Reached):
-        if run is None:
-            settings = load_config(config).placed()
-            train(settings, build.open_data(settings), reporter=reporter)
-        else:
-            folder = RunDir.open(run)
-            resume(folder, load_config(folder.config), reporter=reporter)
-    clock, cpu = reporter.ends[0]
-    print(json.dumps([clock - began, cpu]))
-
-
-def time_to_first_step(config: Path, run: Path | None) -> Cost:
-    """Return the cost of a fresh process until its first step is done."""
-    words = ["--first-step", str(config), *([] if run is None else ["--run", str(run)])]
+def child(**asked: Any) -> dict[str, Any]:
+    """Run `in_child` in a fresh process; its times are told from its start on."""
+    began = time.time()
     ended = subprocess.run(
-        [sys.executable, __file__, *words], capture_output=True, text=True, check=True
+        [sys.executable, __file__, "--child", json.dumps(asked)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
-    clock, cpu = json.loads(ended.stdout.splitlines()[-1])
-    return clock, cpu
+    found: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
+    found["times"] = [(clock - began, cpu) for clock, cpu in found["times"]]
+    return found
 
 
-def report(found: dict[str, Any], fresh: Cost, resumed: Cost) -> None:
-    """Print what was measured, and the shares that are promised."""
-    epoch = tuple(found["steps_per_epoch"] * value for value in found["step"])
-    rows = [
-        (name, f"{cost[0] * 1e3:.1f}", f"{cost[1] * 1e3:.1f}")
-        for name, cost in (
-            ("a step", found["step"]),
-            ("what a step waits for a save", found["stall"]),
-            ("a save in all, best weights and table too", found["save"]),
-            ("reading and verifying a checkpoint", found["load"]),
-            ("taking and leaving the lock", found["lock"]),
-            ("fresh start to the first step", fresh),
-            ("resume to the first step", resumed),
-        )
+def measure_saves(config: Path, sets: Sequence[str], *, count: int) -> dict[str, Any]:
+    """Train with a save after every other step; return what steps and saves cost."""
+    last = WARM_STEPS + 2 * count + 2
+    settings = [*sets, "run.name=saves", "train.save_every={steps: 2}"]
+    found = child(config=str(config), sets=settings, last=last, saves=True)
+    # The interval after an even step has its save in it.
+    steps = [between(*pair) for pair in pairwise(found["times"][1:])][WARM_STEPS:]
+    plain, saving = steps[::2], steps[1::2]
+    added = [
+        (own[0] - (before[0] + after[0]) / 2, own[1] - (before[1] + after[1]) / 2)
+        for before, own, after in zip(plain[:-1], saving, plain[1:], strict=True)
     ]
-    print(f"checkpoint: {found['megabytes']:.1f} MB; {found['steps_per_epoch']} steps an epoch\n")
-    print(table_text(("what", "ms", "CPU ms"), rows))
-    print(
-        f"\na save an epoch: {found['stall'][0] / epoch[0]:.2%} of its steps waiting, "
-        f"{found['save'][1] / epoch[1]:.2%} of their CPU time in all"
-    )
-    print(f"a save stalls {found['stall'][0] / found['step'][0]:.2f} steps")
-    print(f"resume / fresh start: {resumed[1] / fresh[1]:.2f} by CPU time")
+    return found | {"step": median(plain), "added": median(added)}
+
+
+def measure_starts(
+    config: Path, sets: Sequence[str], *, epochs: int, rounds: int
+) -> dict[str, list[tuple[Cost, Cost]]]:
+    """Start afresh, and resume early and late in a long run, in turns.
+
+    Returns:
+        By kind of start, for each round: until the run is put together, until its first step.
+    """
+    total = epochs * LONG_STEPS
+    long = [*sets, "train.batch=1", f"train.epochs={epochs}", f"train.val_every={epochs}"]
+    saved = {"early": 1, "late": total - 2}
+    project = next(words.split("=")[1] for words in sets if words.startswith("run.project="))
+    for name, step in saved.items():
+        settings = [*long, f"run.name={name}", f"train.save_every={{steps: {step}}}"]
+        child(config=str(config), sets=settings, last=step + 1)
+    found: dict[str, list[tuple[Cost, Cost]]] = {"fresh": [], "early": [], "late": []}
+    for _ in range(rounds):
+        for name, costs in found.items():
+            step = saved.get(name, 0)
+            where = {"run": str(Path(project) / name)} if step else {}
+            times = child(config=str(config), sets=long, last=step + 1, **where)["times"]
+            costs.append((times[0], times[1]))
+    return found
+
+
+def report_saves(found: Mapping[str, Any]) -> None:
+    """Print what saves cost, and the share that is promised."""
+    steps = found["steps_per_epoch"]
+    rows = [
+        ("a step", found["step"]),
+        ("added to the step that a save falls into", found["added"]),
+        ("a save by itself, best weights and table too", found["save"]),
+        ("reading and verifying a checkpoint", found["load"]),
+        ("taking and leaving the lock", found["lock"]),
+    ]
+    print(f"checkpoint: {found['megabytes']:.1f} MB; {steps} steps an epoch, a save an epoch\n")
+    print_costs(rows)
+    share = max(found["added"][1], found["save"][1]) / (steps * found["step"][1])
+    print(f"\nsaving: {share:.2%} of the CPU time of steps (promised: {MOST_SHARE:.0%} at most)")
+    print(f"a step waits for a save: {found['added'][0] / found['step'][0]:.2f} steps\n")
+
+
+def report_starts(found: Mapping[str, list[tuple[Cost, Cost]]], *, epochs: int) -> None:
+    """Print what starts cost, and the ratio that is promised."""
+    told = {
+        "fresh": "a fresh start",
+        "early": "a resume after the first step",
+        "late": f"a resume late in epoch {epochs}",
+    }
+    rows = []
+    for name, costs in found.items():
+        ready, stepped = zip(*costs, strict=True)
+        rows.append((f"{told[name]}: the run is put together", median(ready)))
+        rows.append((f"{told[name]}: its first step is done", median(stepped)))
+    print_costs(rows)
+    print(f"\nCPU time of a resume / of a fresh start (promised: {MOST_RATIO} at most)")
+    for name in ("early", "late"):
+        ratios = [
+            [own[place][1] / fresh[place][1] for place in (0, 1)]
+            for own, fresh in zip(found[name], found["fresh"], strict=True)
+        ]
+        ready, stepped = (statistics.median(column) for column in zip(*ratios, strict=True))
+        print(f"{told[name]}: {stepped:.2f} to its first step, {ready:.2f} until put together")
+
+
+def print_costs(rows: Sequence[tuple[str, Cost]]) -> None:
+    cells = [(name, f"{clock * 1e3:.1f}", f"{cpu * 1e3:.1f}") for name, (clock, cpu) in rows]
+    print(table_text(("what", "ms", "CPU ms"), cells))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=240, help="train and val together")
-    parser.add_argument("--imgsz", type=int, default=320)
-    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--imgsz", type=int, default=320, help="of the steps beside saves")
+    parser.add_argument("--threads", type=int, default=1, help="waiting ones count as busy")
+    parser.add_argument("--saves", type=int, default=6, help="saves among the steps")
     parser.add_argument("--rounds", type=int, default=3, help="starts of either kind")
-    parser.add_argument("--first-step", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--epochs", type=int, default=100, help="epochs of the long run")
+    parser.add_argument("--child", type=json.loads, help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.first_step:
-        first_step(args.first_step, args.run)
+    if args.child:
+        in_child(args.child)
         return
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_demo(folder / "demo", num_pairs=args.pairs)
-        config = folder / "demo" / "train.yaml"
-        sets = [f"train.imgsz={args.imgsz}", f"run.project={folder / 'runs'}", "train.device=cpu"]
-        settings = load_config(config, sets).placed()
-        found = measure(settings, folder, steps=args.steps)
-        text = config.read_text(encoding="utf-8").replace("imgsz: 320", f"imgsz: {args.imgsz}")
-        config.write_text(f"{text}run: {{project: {folder / 'runs'}}}\n", encoding="utf-8")
-        stop = ["--set", "train.save_every={steps: 1}", "--set", "train.device=cpu"]
-        _save_one_step(config, stop, folder)
-        costs: tuple[list[Cost], list[Cost]] = ([], [])
-        for _ in range(args.rounds):
-            costs[0].append(time_to_first_step(config, None))
-            costs[1].append(time_to_first_step(config, folder / "runs" / "exp"))
-        report(found, _median(costs[0]), _median(costs[1]))
-
-
-def _save_one_step(config: Path, sets: Sequence[str], folder: Path) -> None:
-    """Train with the command line until something is saved, then stop it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fusetrain", "train", "--config", str(config), *sets],
-        stderr=subprocess.DEVNULL,
-    )
-    while not (folder / "runs" / "exp" / "weights" / "last.pt").exists():
-        time.sleep(0.1)
-    process.terminate()
-    process.wait()
+        sets = [
+            *(f"run.project={folder / 'runs'}", "train.device=cpu"),
+            f"train.threads={args.threads}",
+        ]
+        for pairs, kind in ((args.pairs, "demo"), (LONG_STEPS + 2, "long")):
+            write_demo(folder / kind, num_pairs=pairs)
+        short = [*sets, f"train.imgsz={args.imgsz}"]
+        report_saves(measure_saves(folder / "demo" / "train.yaml", short, count=args.saves))
+        found = measure_starts(
+            folder / "long" / "train.yaml",
+            [*sets, "train.imgsz=64"],
+            epochs=args.epochs,
+            rounds=args.rounds,
+        )
+        report_starts(found, epochs=args.epochs)
 
 
 if __name__ == "__main__":

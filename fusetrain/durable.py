@@ -6,7 +6,6 @@ the name. What is written is the business of the callers.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ def write_durably(path: Path, data: bytes | Parts, *, previous: Path | None = No
     temporary = temporary_of(path)
     try:
         _write(temporary, parts, name=path.name)
-        if _digest_of_file(temporary) != _digest(parts):
+        if not _reads_back(temporary, parts):
             raise OSError("what was read back is not what was written")
         failpoint(f"{path.name}:verified")
         if previous is not None and path.exists():
@@ -101,17 +100,12 @@ def _write(path: Path, parts: Parts, *, name: str) -> None:
         failpoint(f"{name}:synced")
 
 
-def _digest(parts: Parts) -> bytes:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.digest()
-
-
-def _digest_of_file(path: Path) -> bytes:
-    """Return the SHA-256 of a file as it is read back, some of it at a time."""
-    digest = hashlib.sha256()
-    with path.open("rb", buffering=0) as file:
-        while part := file.read(READ_BYTES):
-            digest.update(part)
-    return digest.digest()
+def _reads_back(path: Path, parts: Parts) -> bool:
+    """Return whether a file holds what was written, all of it and nothing else."""
+    with path.open("rb", buffering=READ_BYTES) as file:
+        for part in parts:
+            for start in range(0, len(part), READ_BYTES):
+                piece = bytes(part[start : start + READ_BYTES])
+                if file.read(len(piece)) != piece:
+                    return False
+        return not file.read(1)

@@ -8,6 +8,7 @@ into the run's config and reused by `resume`.
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -70,6 +71,8 @@ class Machine:
             torch.cuda.set_device(self.device)
             torch.backends.cudnn.benchmark = not self.deterministic
             torch.use_deterministic_algorithms(self.deterministic, warn_only=True)
+            if self.deterministic:  # read by cuBLAS at its first use; else its sums may vary
+                os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             # Off: it costs a pass over every new tensor and fills what nobody reads.
             setattr(deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - untyped
         else:
@@ -149,6 +152,16 @@ def surroundings(machine: Machine) -> dict[str, str | int]:
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "threads": machine.threads,
         "device": machine.device.type,
+        **(_gpu(machine.device) if machine.device.type == "cuda" else {}),
+    }
+
+
+def _gpu(device: torch.device) -> dict[str, str | int]:
+    """Return what the bits of a training on a GPU depend on."""
+    return {
+        "gpu": torch.cuda.get_device_name(device),
+        "cuda": str(torch.version.cuda),
+        "cudnn": torch.backends.cudnn.version() or 0,
     }
 
 

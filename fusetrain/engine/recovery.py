@@ -8,9 +8,12 @@ resumed meanwhile. The learning rates are halved, or the same would happen again
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from fusetrain import distributed
 from fusetrain.engine.checkpoint import TrainState
@@ -153,3 +156,15 @@ class Recovery:
             f"({state.rollbacks} of {self.tolerance.max_rollbacks}), all learning rates are "
             f"{state.lr_scale:g} of those planned"
         )
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Return whether all numbers of some tensors are finite; waits for their device.
+
+    A sum is finite only if all of its terms are, and costs a sixth of looking at each of them. One
+    that is not may have overflowed, so that only then they are looked at.
+    """
+    floats = [tensor for tensor in tensors if tensor.is_floating_point()]
+    if bool(torch.stack([tensor.sum() for tensor in floats]).isfinite().all()):
+        return True
+    return all(bool(tensor.isfinite().all()) for tensor in floats)

@@ -21,6 +21,7 @@ from fusetrain.engine.machine import Machine
 from fusetrain.engine.memory import free_cached, halved, is_out_of_memory, parts_of
 from fusetrain.engine.stages import Inputs, Stage, freeze, shown, training_mode
 from fusetrain.engine.synced_norm import SyncedNorm, count_share
+from fusetrain.failpoints import failpoint
 from fusetrain.loss.detection import TrainingLoss
 from fusetrain.sample import Batch
 
@@ -189,6 +190,7 @@ class StepRunner:
     def _backward(self, batch: Batch, *, share: float) -> Tensor:
         pairs = len(batch)
         count_share(self._norms, counts=pairs > 0)
+        failpoint(f"step of {pairs} pairs")
         batch = (batch if pairs else batch.blank()).to(self.machine.device)
         with self.machine.autocast():
             predictions = self.model(*images(batch, self.machine, self._inputs))

@@ -18,7 +18,7 @@ from fusetrain import distributed
 from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.epoch_row import epoch_row
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
-from fusetrain.engine.recovery import Recovery
+from fusetrain.engine.recovery import Recovery, all_finite
 from fusetrain.engine.roles import Keeper, Limits, Reporter, Validate
 from fusetrain.engine.signals import StopFlag
 from fusetrain.engine.stages import Stage, stage_of
@@ -184,8 +184,7 @@ class Trainer:
         """
         models = {id(model): model for model in (self.evaluated_model, self.runner.detector)}
         values = [value for model in models.values() for value in model.state_dict().values()]
-        broken = torch.stack([(~value.isfinite()).any() for value in values]).any()
-        if any(distributed.on_any_rank(bool(broken.item()))):
+        if any(distributed.on_any_rank(not all_finite(values))):
             raise DivergedError(
                 f"weights or batch statistics are not finite after step {self.state.slot}; "
                 "what was saved before is kept"

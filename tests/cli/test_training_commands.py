@@ -182,7 +182,7 @@ def test_data_set_alone_is_trained_on_with_the_defaults(home: Path, capsys: Capt
     assert run(["train", "--data", "set", "--dry-run", *words]) == 0
     assert "cosine, lr0 0.001" in " ".join(capsys.readouterr().out.split())
     made = fusetrain.train(None, {"train.epochs": 1, "train.imgsz": 64}, data="set")
-    assert made == Path("runs/fuse/exp")
+    assert made == home / "runs/fuse/exp"
     assert len(rows(made)) == 1
 
 

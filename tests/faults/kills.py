@@ -1,18 +1,22 @@
 """Kill one training again and again at random instants; it must end as if nothing had happened.
 
 `python tests/faults/kills.py --kills 200` (or `make kills`) kills it that often, resuming it each
-time, and compares the end with a training that was never disturbed.
+time, and compares what it has come to with a training that was never disturbed. With `--folder` it
+can be stopped itself at any time, and goes on with what it left there.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import random
 import shutil
 import signal
 import sys
 import tempfile
 import time
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,60 +27,121 @@ from processes import Nursery
 from short_run import CONFIG, Home
 
 from fusetrain.data.demo import write_demo
+from fusetrain.errors import StoppedError
+from fusetrain.failpoints import VARIABLE
 
-EPOCHS_A_KILL = 4
+EPOCHS = 10_000  # never reached
 TRAIN = ("train", "--config", "train.yaml")
+RESUME = ("resume", "runs/exp")
+A_DAY = 86_400.0
+KILLS_A_LINE = 10
+
+
+@dataclass
+class Progress:
+    """How far the killing has come; it is kept in a file, so that it can be stopped.
+
+    Attributes:
+        steps: Optimizer steps that were saved at each kill.
+        seconds: What the last process that saved needed to its first save; 0 before there is one.
+    """
+
+    steps: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, path: Path) -> Progress:
+        """Return what stands in a file, or that nothing is done yet."""
+        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+
+    def keep(self, path: Path) -> None:
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps(asdict(self)))
+        new.replace(path)
 
 
 def kill_often(nursery: Nursery, home: Home, *, kills: int, seed: int = 0) -> list[int]:
     """Train, killed some times by SIGKILL at random instants, and resumed each time.
 
-    Half of the processes are killed before they save anything of their own.
-
     Args:
         nursery: Starts the processes.
-        home: A folder with a data set and a config.
-        kills: Processes that are killed.
+        home: A folder with a data set and a config; a training that was begun in it goes on.
+        kills: Processes that are killed in all.
         seed: Of the instants.
 
     Returns:
         The optimizer steps that were saved at each kill.
     """
-    longest = 2 * _seconds_to_first_save(nursery, home)
-    chooser = random.Random(seed)
-    steps: list[int] = []
-    while len(steps) < kills:
-        is_begun = (home.run / "config.yaml").exists()
-        running = nursery.start(*(("resume", "runs/exp") if is_begun else TRAIN), cwd=home.path)
-        time.sleep(chooser.uniform(0.0, longest))
-        if nursery.code(running.pid) is None:
-            running.kill_group(signal.SIGKILL)
-        ended = running.wait()
-        assert ended.code == -signal.SIGKILL, f"after {len(steps)} kills: {ended}"
-        if not is_begun and not (home.run / "config.yaml").exists():
-            shutil.rmtree(home.path / "runs", ignore_errors=True)  # killed as it was made
-        steps.append(home.steps())
-    return steps
+    path = home.path / "progress.json"
+    done = Progress.of(path)
+    while (number := len(done.steps)) < kills:
+        # Half of the processes are killed before they save anything of their own.
+        instant = random.Random(f"{seed} {number}").uniform(0.0 if done.seconds else 1.0, 2.0)
+        done.seconds = kill_once(nursery, home, instant=instant, seconds=done.seconds)
+        done.steps.append(home.steps())
+        done.keep(path)
+        if len(done.steps) % KILLS_A_LINE == 0:
+            print(f"{len(done.steps)} kills, {done.steps[-1]} steps", flush=True)
+    return done.steps
 
 
-def _seconds_to_first_save(nursery: Nursery, home: Home) -> float:
-    began = time.monotonic()
-    running = nursery.start(*TRAIN, cwd=home.path)
-    while not (home.weights / "last.pt").exists():
-        assert nursery.code(running.pid) is None, running.log.read_text()
-        time.sleep(0.005)
-    seconds = time.monotonic() - began
-    running.kill_group(signal.SIGKILL)
-    running.wait()
-    shutil.rmtree(home.path / "runs")
+def kill_once(nursery: Nursery, home: Home, *, instant: float, seconds: float) -> float:
+    """Start or resume, and kill at an instant: below 1 of the time to the first save, or after it.
+
+    Args:
+        nursery: Starts the process.
+        home: Where it trains.
+        instant: In [0, 2], in times of ``seconds``; from 1 on counted from its first save.
+        seconds: From the start of a process to its first save, as known so far.
+
+    Returns:
+        The same, as it is known now.
+    """
+    is_begun, before, began = (home.run / "config.yaml").exists(), last_save(home), time.monotonic()
+    running = nursery.start(*(RESUME if is_begun else TRAIN), cwd=home.path)
+    if instant >= 1:
+        while last_save(home) == before:
+            assert nursery.code(running.pid) is None, running.log.read_text()
+            time.sleep(0.005)
+        seconds = time.monotonic() - began
+    time.sleep(instant % 1 * seconds)
+    if nursery.code(running.pid) is None:
+        running.kill_group(signal.SIGKILL)
+    ended = running.wait()
+    assert ended.code == -signal.SIGKILL, ended
+    if not is_begun and not (home.run / "config.yaml").exists():
+        shutil.rmtree(home.path / "runs", ignore_errors=True)  # killed as it was made
     return seconds
 
 
-def make_home(folder: Path, *, epochs: int) -> Home:
-    """Return a folder with eight synthetic pairs and the config of a training of some epochs."""
+def last_save(home: Home) -> tuple[int, int] | None:
+    """Return what tells one save of a run from another; None before the first."""
+    with contextlib.suppress(FileNotFoundError):
+        found = (home.weights / "last.pt").stat()
+        return found.st_ino, found.st_mtime_ns
+    return None
+
+
+def train_up_to(nursery: Nursery, home: Home, step: int) -> None:
+    """Train or resume until an optimizer step is done, and stop there."""
+    left = step - home.steps()
+    if not left:
+        return
+    # A step of the demo's six pairs has always two.
+    stop = {VARIABLE: f"step of 2 pairs=SIGTERM@{left}", "PYTEST_CURRENT_TEST": "kills"}
+    is_begun = (home.run / "config.yaml").exists()
+    ended = nursery.start(*(RESUME if is_begun else TRAIN), cwd=home.path, **stop).wait(A_DAY)
+    assert ended.code == StoppedError.exit_code, ended.text
+    assert home.steps() == step
+
+
+def home_in(folder: Path) -> Home:
+    """Return a folder with eight synthetic pairs and the config of a long training."""
     home = Home(folder)
-    write_demo(folder / "set", num_pairs=8)
-    (folder / "train.yaml").write_text(CONFIG.replace("epochs: 2", f"epochs: {epochs}", 1))
+    if not (folder / "train.yaml").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        write_demo(folder / "set", num_pairs=8)
+        (folder / "train.yaml").write_text(CONFIG.replace("epochs: 2", f"epochs: {EPOCHS}", 1))
     return home
 
 
@@ -84,18 +149,14 @@ def compare(nursery: Nursery, folder: Path, *, kills: int, seed: int = 0) -> lis
     """Train twice in ``folder``, killed often and never; return the steps saved at each kill.
 
     Raises:
-        AssertionError: The two ended otherwise.
+        AssertionError: The two came to something else.
     """
-    homes = []
-    for name in ("killed", "through"):
-        (folder / name).mkdir()
-        homes.append(make_home(folder / name, epochs=EPOCHS_A_KILL * kills))
-    killed, through = homes
+    killed, through = (home_in(folder / name) for name in ("killed", "through"))
     steps = kill_often(nursery, killed, kills=kills, seed=seed)
-    for home, words in ((killed, ("resume", "runs/exp")), (through, TRAIN)):
-        ended = nursery.run(*words, cwd=home.path)
-        assert ended.code == 0, ended.text
-    killed.assert_ends_like(through)
+    for home in (killed, through):
+        train_up_to(nursery, home, steps[-1] + 1)
+    killed.assert_trained_like(through)
+    killed.assert_nothing_half_done()
     return steps
 
 
@@ -103,19 +164,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Kill a training at random instants.")
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="kept until all is done, and gone on with")
     asked = parser.parse_args()
-    nursery = Nursery()
-    began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        steps = compare(nursery, Path(folder), kills=asked.kills, seed=asked.seed)
+    nursery, began = Nursery(), time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = asked.folder or Path(temporary)
+        steps = compare(nursery, folder.absolute(), kills=asked.kills, seed=asked.seed)
     nursery.close()
     lost = sum(after < before for before, after in pairwise(steps))
     print(
         f"{len(steps)} kills, at {len(set(steps))} different steps, the last at step {steps[-1]}; "
-        f"saved steps lost: {lost}; the end equals that of a run never killed "
+        f"saved steps lost: {lost}; what it has come to equals a run never killed "
         f"({time.monotonic() - began:.0f} s)"
     )
     assert lost == 0
+    if asked.folder:
+        shutil.rmtree(asked.folder)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ what is tested. Run as a script, this file is the process that forks.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +18,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from fusetrain.launched import SIGNAL_AT_END_OF_PARENT
 
 IMPORTED = (
     "fusetrain.cli.live",
@@ -54,6 +58,17 @@ class Nursery:
     def run(self, *words: object, cwd: Path, **env: str) -> Ended:
         """Run ``fusetrain WORDS`` to its end."""
         return self.start(*words, cwd=cwd, **env).wait()
+
+    def start_ranks(self, *words: object, cwd: Path, ranks: int = 2, **env: str) -> list[Running]:
+        """Start ``fusetrain WORDS`` on some ranks, told their places as torchrun does."""
+        with socket.socket() as port:
+            port.bind(("127.0.0.1", 0))
+            env |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port.getsockname()[1])}
+        env |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
+        return [
+            self.start(*words, cwd=cwd, **env, RANK=str(rank), LOCAL_RANK=str(rank))
+            for rank in range(ranks)
+        ]
 
     def code(self, pid: int) -> int | None:
         """Return the exit code of a process, negative for a signal; None while it runs."""
@@ -136,8 +151,12 @@ def serve() -> None:
 
 
 def _become(order: dict[str, Any]) -> None:
-    """Turn this forked process into one of a user: own session, folder, environment, output."""
+    """Turn this forked process into one of a user: own session, folder, environment, output.
+
+    It is killed with the process that forked it.
+    """
     os.setsid()
+    ctypes.CDLL(None).prctl(SIGNAL_AT_END_OF_PARENT, signal.SIGKILL)
     os.chdir(order["cwd"])
     os.environ.clear()
     os.environ.update(order["env"])

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from fusetrain.engine.checkpoint import has_checkpoint, read_newest
+from fusetrain.results.run_dir import RunDir
 
 CONFIG = """\
 data: set/data.yaml
@@ -26,10 +27,11 @@ class Home:
     """A folder with a data set, a config, and the run `runs/exp` once it was begun."""
 
     path: Path
+    name: str = "exp"
 
     @property
     def run(self) -> Path:
-        return self.path / "runs" / "exp"
+        return self.path / "runs" / self.name
 
     @property
     def weights(self) -> Path:
@@ -43,16 +45,27 @@ class Home:
         content, _, _ = read_newest(self.weights)
         return content
 
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        """The lines of the log of one kind."""
+        return RunDir(self.run).events(kind)
+
     def rows(self) -> list[dict[str, str]]:
         """The rows of results.csv without the one column that may differ."""
         with (self.run / "results.csv").open() as file:
             return [{**row, "time": ""} for row in csv.DictReader(file)]
 
-    def assert_ends_like(self, other: Home) -> None:
+    def assert_trained_like(self, other: Home) -> None:
         """Weights, average, optimizer, random state and table are those of another run."""
         assert_same(_timeless(self.content()), _timeless(other.content()))
         assert self.rows() == other.rows()
+
+    def assert_ends_like(self, other: Home) -> None:
+        """It was trained like another run, has its figures, and left nothing half done."""
+        self.assert_trained_like(other)
         assert (self.run / "results.png").is_file()
+        self.assert_nothing_half_done()
+
+    def assert_nothing_half_done(self) -> None:
         left = {path.name for path in self.run.rglob(".*")}
         assert left == set(), "a lock or a half written file is left"
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from processes import Nursery
+from short_run import Home
 from trainings import Training
 
 from fusetrain.errors import ResourceError
@@ -169,6 +173,34 @@ def test_memory_that_does_not_suffice_for_one_pair_ends_the_run(
     assert done.returncode == 1
     assert "ResourceError" in done.stderr
     assert "memory" in done.stderr
+
+
+MEMORY_FOR_ONE = {"FUSETRAIN_FAILPOINT": "step of 2 pairs=MEMORY"}
+
+
+@pytest.mark.fault(23)
+def test_memory_that_runs_out_halves_the_parts_of_a_step_for_good(
+    nursery: Nursery, through: Home, begun: Home, tmp_path: Path
+) -> None:
+    """PyTorch is asked for more than there is whenever two pairs would be computed at once."""
+    calm = Home(shutil.copytree(begun.path, tmp_path / "calm"))
+    told = "memory ran out at step 1: from now on 1 pairs are computed at once"
+    whole = nursery.run("train", "--config", "train.yaml", cwd=calm.path, **MEMORY_FOR_ONE)
+    assert whole.code == 0, whole.text
+    assert whole.text.count(told) == 1
+    running = nursery.start("train", "--config", "train.yaml", cwd=begun.path, **MEMORY_FOR_ONE)
+    while not (begun.weights / "last.pt").exists():
+        assert nursery.code(running.pid) is None, running.log.read_text()
+        time.sleep(0.005)
+    running.kill_group(signal.SIGKILL)
+    assert running.wait().code == -signal.SIGKILL
+    resumed = nursery.run("resume", "runs/exp", cwd=begun.path, **MEMORY_FOR_ONE)
+    assert resumed.code == 0, resumed.text
+    assert told not in resumed.text, "the smaller parts were not kept"
+    begun.assert_ends_like(calm)
+    memory = [(event["slot"], event["micro_batch"]) for event in begun.events("memory")]
+    assert memory == [(0, 1)]
+    assert begun.steps() == through.steps(), "a step no longer learns from all of its pairs"
 
 
 @pytest.mark.fault(23)

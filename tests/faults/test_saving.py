@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from processes import Nursery
 from short_run import Home
 
 from fusetrain.durable import write_durably
+from fusetrain.errors import ResourceError
 from fusetrain.failpoints import EXIT_CODE, VARIABLE, failpoint
 
 WRITING = ("begun", "opened", "half-written", "written", "flushed", "synced", "verified")
@@ -41,6 +44,45 @@ def test_row02_every_instant_of_a_save_leaves_whole_files(tmp_path: Path, point:
     assert previous.read_bytes() == kept
     write_durably(last, b"fourth state", previous=previous)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["last.prev.pt", "last.pt"]
+
+
+def flip_a_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def append_a_byte(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+@pytest.mark.fault(2, 11)
+@pytest.mark.parametrize("harm", [flip_a_byte, cut_off, append_a_byte])
+def test_row02_disk_that_holds_other_bytes_than_were_written_leaves_the_old_file(
+    tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    last, data = tmp_path / "last.pt", [b"new", bytes(3_000_000), b"state"]
+    write_durably(last, b"old state")
+    child = os.fork()
+    if not child:
+        os.environ[VARIABLE] = "last.pt:synced=SIGSTOP"
+        code = 0
+        try:
+            write_durably(last, data)
+        except ResourceError as error:
+            code = error.exit_code if "read back" in error.what else 1
+        os._exit(code)
+    os.waitpid(child, os.WUNTRACED)
+    harm(tmp_path / ".last.pt.tmp")
+    os.kill(child, signal.SIGCONT)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == ResourceError.exit_code
+    assert last.read_bytes() == b"old state"
+    assert [path.name for path in tmp_path.iterdir()] == ["last.pt"]
 
 
 POINTS = [

@@ -3,9 +3,11 @@
     python run_trainings.py JOBS.json
 
 A job is {config, ranks, kills, extend}: the config is trained by so many ranks, killed at the given
-optimizer steps with SIGKILL and resumed each time, and at last resumed with more epochs. The
-processes are forked from this one, so that torch is imported once. Each rank leaves
-`rates_RANK.csv` beside the config: step, rate of each group, momentum, as the optimizer had them.
+optimizer steps with SIGKILL and resumed each time, and at last resumed with more epochs. Where
+`ranks` is a list, each part of the training has its own number. The processes are forked from this
+one, so that torch is imported once. Each rank leaves beside the config `rates_RANK.csv`: step, rate
+of each group, momentum, as the optimizer had them; `pairs_PART_RANK.csv`: step, pairs it was made
+of; and `notes_PART_RANK.txt`: what it was told.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import signal
 import socket
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,25 +33,37 @@ from fusetrain.runs.reporters import RunReporter
 from fusetrain.runs.resuming import resume
 from fusetrain.runs.session import Session
 from fusetrain.runs.training import train
+from fusetrain.sample import Batch
 
 
 class Recorder(RunReporter):
     """Writes down what the optimizer stepped with, and kills this process after a given step."""
 
-    def __init__(self, path: Path, kill_at: int | None) -> None:
-        self.path = path
+    def __init__(self, folder: Path, *, part: int, rank: int, kill_at: int | None) -> None:
+        self.rates = folder / f"rates_{rank}.csv"
+        self.pairs = folder / f"pairs_{part}_{rank}.csv"
+        self.notes = folder / f"notes_{part}_{rank}.txt"
         self.kill_at = kill_at
         self.groups: list[dict[str, Any]] = []
 
     def on_start(self, session: Session, run: RunDir, state: TrainState) -> None:
         self.groups = session.runner.optimizer.param_groups
+        make = session.runner.step
+
+        def step(batches: Sequence[Batch], *, updates: int) -> Any:
+            rows = [row for batch in batches for row in batch.sample_ids.tolist()]
+            append(self.pairs, [state.slot, *rows])
+            return make(batches, updates=updates)
+
+        session.runner.step = step  # type: ignore[method-assign]
+
+    def on_note(self, text: str) -> None:
+        append(self.notes, [text])
 
     def on_step(self, state: TrainState, batches_per_epoch: int) -> None:
         first = self.groups[0]
         momentum = first["betas"][0] if "betas" in first else first["momentum"]
-        cells = [state.slot - 1, *(group["lr"] for group in self.groups), momentum]
-        with self.path.open("a") as file:
-            file.write(",".join(map(repr, cells)) + "\n")
+        append(self.rates, [state.slot - 1, *(group["lr"] for group in self.groups), momentum])
         if state.slot == self.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -56,10 +71,14 @@ class Recorder(RunReporter):
         pass
 
 
-def run_rank(job: dict[str, Any], rank: int, *, kill_at: int | None, words: list[str]) -> None:
+def append(path: Path, cells: Sequence[object]) -> None:
+    with path.open("a") as file:
+        file.write(",".join(map(repr, cells)) + "\n")
+
+
+def run_rank(job: dict[str, Any], recorder: Recorder, words: list[str]) -> None:
     """Train or resume on one rank."""
     config = Path(job["config"])
-    recorder = Recorder(config.parent / f"rates_{rank}.csv", kill_at)
     folder = config.parent / "runs" / "exp"
     if folder.is_dir() and (folder / "weights" / "last.pt").exists():
         wanted = load_config(folder / "config.yaml", words, checks=[config_checks])
@@ -69,12 +88,15 @@ def run_rank(job: dict[str, Any], rank: int, *, kill_at: int | None, words: list
         train(settings, build.open_data(settings), reporter=recorder)
 
 
-def run_ranks(job: dict[str, Any], *, kill_at: int | None, words: list[str]) -> None:
+def run_ranks(
+    job: dict[str, Any], *, part: int, kill_at: int | None = None, words: Sequence[str] = ()
+) -> None:
     """Run all ranks to their end; a killed main rank takes the others with it."""
     with socket.socket() as port:
         port.bind(("127.0.0.1", 0))
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port.getsockname()[1])}
-    ranks = job["ranks"]
+    ranks = job["ranks"] if isinstance(job["ranks"], int) else job["ranks"][part]
+    folder = Path(job["config"]).parent
     children = []
     for rank in range(ranks):
         child = os.fork()
@@ -83,7 +105,8 @@ def run_ranks(job: dict[str, Any], *, kill_at: int | None, words: list[str]) -> 
             os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
             code = 1
             try:
-                run_rank(job, rank, kill_at=kill_at, words=words)
+                recorder = Recorder(folder, part=part, rank=rank, kill_at=kill_at)
+                run_rank(job, recorder, list(words))
                 code = 0
             except BaseException:
                 traceback.print_exc()
@@ -106,12 +129,13 @@ def main() -> None:
     # What the first figure loads is loaded once, here.
     save_figure(jobs.with_suffix(".png"), lambda figure: None, size_inches=(1.0, 1.0))
     for job in json.loads(jobs.read_text()):
-        for kill_at in (*job["kills"], None):
-            run_ranks(job, kill_at=kill_at, words=[])
+        parts = [*job["kills"], None]
+        for part, kill_at in enumerate(parts):
+            run_ranks(job, part=part, kill_at=kill_at)
         run = Path(job["config"]).parent / "runs" / "exp"
         shutil.copy(run / "results.csv", run.parent / "before.csv")
         if job["extend"]:
-            run_ranks(job, kill_at=None, words=[f"train.epochs={job['extend']}"])
+            run_ranks(job, part=len(parts), words=[f"train.epochs={job['extend']}"])
 
 
 if __name__ == "__main__":
