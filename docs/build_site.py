@@ -53,6 +53,7 @@ def sources() -> dict[str, str]:
             ".md",
             ".svg",
             ".png",
+            ".jpg",
             ".json",
             ".sh",
             ".sbatch",
