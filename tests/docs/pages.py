@@ -20,14 +20,19 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`(fusetrain (?!checkpoint)[a-z][^`]*)`")
 
 
-def lines_of(page: str) -> list[str]:
-    """Return the command lines in the code blocks of a page, without comments, in their order."""
+def code_lines(page: str) -> list[str]:
+    """Return the lines of the code blocks of a page that are for a shell, without comments."""
     text = (ROOT / page).read_text(encoding="utf-8")
     blocks = "\n".join(block for language, block in FENCE.findall(text) if language in ("", "sh"))
     indented = [line for line in FENCE.sub("", text).splitlines() if line.startswith("    ")]
     joined = re.sub(r"\n {2,}(?=[\[-])", " ", blocks)
     lines = [line.strip() for line in (*indented, *joined.splitlines())]
-    return [re.split(r"\s+# ", line)[0] for line in lines if line.startswith("fusetrain ")]
+    return [re.split(r"\s+# ", line)[0] for line in lines]
+
+
+def lines_of(page: str) -> list[str]:
+    """Return the commands of ours in the code blocks of a page, in their order."""
+    return [line for line in code_lines(page) if line.startswith("fusetrain ")]
 
 
 def is_synopsis(line: str) -> bool:

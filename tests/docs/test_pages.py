@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,7 @@ from typer.main import get_command
 
 from fusetrain.cli.app import app, run
 
-from .pages import PAGES, ROOT, inline_of, is_synopsis, lines_of, words_of
+from .pages import PAGES, ROOT, code_lines, inline_of, is_synopsis, lines_of, words_of
 
 Capture = pytest.CaptureFixture[str]
 
@@ -58,6 +59,35 @@ def test_every_command_of_a_code_block_parses(page: str) -> None:
             command, rest = find(words_of(line))
             with command.make_context("fusetrain", rest):
                 pass
+
+
+def of_others(*starts: str) -> list[str]:
+    """Return the code lines of all pages that call another program than ours."""
+    return [line for page in PAGES for line in code_lines(page) if line.startswith(starts)]
+
+
+def test_targets_that_pages_make_are_there() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = {word for line in of_others("make ") for word in line.split()[1:] if "=" not in word}
+    assert len(targets) > 5
+    assert {name for name in targets if not re.search(rf"^{name}:.*##", makefile, re.M)} == set()
+
+
+def test_scripts_that_pages_start_are_there_and_take_these_flags() -> None:
+    lines = [line.split() for line in of_others("python ") if not line.startswith("python -c")]
+    assert len(lines) > 5
+    for _, name, *words in lines:
+        folder = (ROOT / name).parent
+        text = "".join(path.read_text(encoding="utf-8") for path in folder.rglob("*.py"))
+        assert (ROOT / name).is_file(), name
+        assert [word for word in words if word.startswith("--") and f'"{word}"' not in text] == []
+
+
+def test_extras_that_pages_install_are_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    asked = {name for line in of_others("pip ") for name in re.findall(r"\[([a-z,]+)\]", line)}
+    assert asked
+    assert asked <= set(project["optional-dependencies"])
 
 
 def test_pages_show_every_command() -> None:
