@@ -14,7 +14,9 @@ import pytest
 
 from fusetrain.cli.app import run
 
-ROOT = Path(__file__).parents[2]
+from .pages import ROOT, lines_of, words_of
+
+COMPLETION = "--install-completion"  # it changes the start files of the user's shell
 PAGE = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
 LINES = re.search(r"newcomer: begin.*?```sh\n(.*?)```", PAGE, re.DOTALL)
 SHORT = {
@@ -66,8 +68,10 @@ def test_commands_lead_to_an_exported_detector_without_a_network(
         connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", only_on_this_host)
-    for words in commands()[1:]:
-        assert run([*words[1:], *SHORT.get(words[1], ())]) == 0, capsys.readouterr().err
+    lines = [line for line in lines_of("docs/quickstart.md") if COMPLETION not in line]
+    assert [["fusetrain", *words_of(line)] for line in lines[:5]] == commands()[1:]
+    for words in map(words_of, lines):
+        assert run([*words, *SHORT.get(words[0], ())]) == 0, capsys.readouterr().err
     session = onnxruntime.InferenceSession(tmp_path / "runs/fuse/latest/weights/best.onnx")
     assert [port.name for port in session.get_inputs()] == ["rgb", "ir"]
     assert (tmp_path / "predictions" / "predictions.json").is_file()

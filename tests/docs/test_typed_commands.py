@@ -23,12 +23,12 @@ from ..integration import test_layouts as layouts
 from .pages import FENCE, PAGES, ROOT, is_synopsis, lines_of, words_of
 
 NOT_HERE: Mapping[str, str] = {
-    r"--install-completion": "changes the start files of the user's shell",
     r"street\.mp4": "needs ffmpeg; tests/cli/test_predict_inputs.py makes films where it is there",
     r"--devices 0,2": "needs three GPUs",
     r"--devices [24]": "starts several processes; tests/integration/test_ranks.py does",
     r"--nnodes": "needs two hosts",
 }
+ELSEWHERE = {"docs/quickstart.md": "tests/docs/test_quickstart.py types it from an empty folder"}
 PLACES: Mapping[str, str] = {
     "FILE": "train.yaml",
     "DATA": "my_set",
@@ -124,7 +124,9 @@ def typed(line: str) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [page for page in PAGES if lines_of(page)])
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if lines_of(page) and page not in ELSEWHERE]
+)
 def test_commands_of_a_page_do_what_they_say(
     page: str,
     furnished: Path,
