@@ -14,6 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from fusetrain.detector.backbone import SCALES
+from fusetrain.detector.folding import folded
 from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
 from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.engine.machine import Machine
@@ -78,8 +79,8 @@ def canvas(imgsz: int) -> int:
 
 
 def timed(entry: Entry, machine: Machine, *, imgsz: int) -> Entry:
-    """Return the entry with the time of a forward pass on one pair, in the machine's precision."""
-    detector = build_detector(entry.spec).eval().to(machine.device)
+    """Return the entry with the time of a forward pass on one pair, as `predict` runs it."""
+    detector = folded(build_detector(entry.spec)).to(machine.device)
     detector = detector.to(memory_format=machine.memory_format)
     side = canvas(imgsz)
     pair = [

@@ -6,13 +6,20 @@ YOLO txt gives, by the same rules and codes. Nothing here reads a file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fusetrain.data.labels import TOLERANCE, LabelProblem, Labels, clip_boxes
+from fusetrain.data.labels import (
+    ANY_CLASS,
+    TOLERANCE,
+    LabelProblem,
+    Labels,
+    Regions,
+    clip_boxes,
+)
 
 # The size of an image whose boxes are given as shares of it.
 UNIT_HW = (1, 1)
@@ -35,7 +42,9 @@ class Annotations:
         size_hw: Size in pixels of the image that the boxes were drawn on, as the format or the
             file says; None where neither says.
         problems: What was left out.
-        num_ignored: Boxes that the authors excluded (crowd, difficult, ignore flag); left out.
+        ignored_boxes_xyxy_px: (K, 4) float64, boxes that the authors excluded (crowd, difficult,
+            ignore flag, `person?`); not among the boxes above.
+        ignored_names: Class name of each of them; empty where it stands for any class.
         path: How problems call the file.
     """
 
@@ -44,11 +53,17 @@ class Annotations:
     lines: NDArray[np.int64] = field(default_factory=NO_LINES.copy)
     size_hw: tuple[int, int] | None = None
     problems: tuple[LabelProblem, ...] = ()
-    num_ignored: int = 0
+    ignored_boxes_xyxy_px: NDArray[np.float64] = field(default_factory=NO_BOXES.copy)
+    ignored_names: tuple[str, ...] = ()
     path: str = ""
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def num_ignored(self) -> int:
+        """Return how many boxes the authors excluded."""
+        return len(self.ignored_names)
 
 
 def to_labels(
@@ -80,13 +95,60 @@ def to_labels(
         if len(annotations):
             found.append(drawn_on)
         return Labels(NO_BOXES.astype(np.float32), NO_LINES.copy(), NO_LINES.copy(), tuple(found))
-    height, width = drawn_on
-    if 2 * border_px >= min(height, width):
+    if 2 * border_px >= min(drawn_on):
+        height, width = drawn_on
         raise ValueError(f"a border of {border_px} px leaves nothing of {width} x {height} px")
+    numbers = {name: number for number, name in enumerate(class_names)}
+    labels = _placed(annotations, numbers, drawn_on=drawn_on, border_px=border_px, found=found)
+    if not annotations.num_ignored:
+        return labels
+    regions = _regions(annotations, numbers, drawn_on=drawn_on, border_px=border_px)
+    return replace(labels, regions=regions)
+
+
+def _regions(
+    annotations: Annotations,
+    numbers: Mapping[str, int],
+    *,
+    drawn_on: tuple[int, int],
+    border_px: int,
+) -> Regions:
+    """Return what the authors excluded; what cannot be used of that is no problem of anybody."""
+    excluded = Annotations(
+        annotations.ignored_boxes_xyxy_px,
+        annotations.ignored_names,
+        np.zeros(annotations.num_ignored, np.int64),
+        annotations.size_hw,
+    )
+    of_any = len(numbers)  # a number that no class has, for as long as the boxes are placed
+    placed = _placed(
+        excluded, {**numbers, "": of_any}, drawn_on=drawn_on, border_px=border_px, found=[]
+    )
+    classes = np.where(placed.classes == of_any, ANY_CLASS, placed.classes)
+    return Regions(placed.boxes_cxcywh_unit, classes)
+
+
+def _placed(
+    annotations: Annotations,
+    numbers: Mapping[str, int],
+    *,
+    drawn_on: tuple[int, int],
+    border_px: int,
+    found: list[LabelProblem],
+) -> Labels:
+    """Return the boxes that can be used, in [0, 1] of the image without its border.
+
+    Args:
+        annotations: The boxes.
+        numbers: Class name to number.
+        drawn_on: Height and width that the boxes belong to.
+        border_px: As for `to_labels`.
+        found: Problems so far; what is wrong with boxes is added.
+    """
+    height, width = drawn_on
     boxes = annotations.boxes_xyxy_px
     if annotations.size_hw == UNIT_HW and border_px:
         boxes = boxes * np.array([width, height, width, height], np.float64)
-    numbers = {name: number for number, name in enumerate(class_names)}
     classes = np.fromiter((numbers.get(n, -1) for n in annotations.names), np.int64, len(boxes))
     kept = _judge(annotations, boxes, classes=classes, size_hw=drawn_on, found=found)
     boxes, classes, lines = boxes[kept], classes[kept], annotations.lines[kept]

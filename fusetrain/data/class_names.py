@@ -54,7 +54,7 @@ def _used_names(root: Path, labels: LabelSet) -> list[str]:
     place = labels.place or ""
     if labels.format == "coco":
         coco = CocoFile.read(root / place, name=place)
-        used = set(coco.box_classes.tolist())
+        used = set(coco.boxes.classes.tolist())
         return [name for number, name in enumerate(coco.class_names) if number in used]
     if not (root / place).is_dir():
         return []

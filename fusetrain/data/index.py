@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from fusetrain.data.formats.coco_json import read_once
 from fusetrain.data.label_rows import Reader, read_rows
 from fusetrain.data.label_sets import choose, gather_labels, list_split
-from fusetrain.data.labels import NO_LABELS, LabelProblem, Labels
+from fusetrain.data.labels import NO_LABELS, NO_REGIONS, LabelProblem, Labels, Regions
 from fusetrain.data.listing import IMAGE_SUFFIXES, pair_source
+from fusetrain.data.packed_paths import PackedPaths
 from fusetrain.data.pairing import Pairing, join_pairings
 from fusetrain.data.spec import DataSpec
 from fusetrain.data.storage import AS_FILES, Storage
@@ -34,41 +35,6 @@ __all__ = [
     "count_pairs",
     "scan_split",
 ]
-
-
-@dataclass(frozen=True)
-class PackedPaths:
-    """Many paths in one bytes blob.
-
-    Attributes:
-        blob: All paths behind one another, in the encoding of the file system; may be mapped.
-        ends: (N,) int64, where each path ends in the blob.
-    """
-
-    blob: bytes | memoryview
-    ends: NDArray[np.int64]
-
-    @classmethod
-    def pack(cls, paths: Sequence[str]) -> PackedPaths:
-        """Return the paths in the order given."""
-        encoded = [os.fsencode(path) for path in paths]
-        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-        return cls(b"".join(encoded), _frozen(np.cumsum(lengths, dtype=np.int64)))
-
-    def __len__(self) -> int:
-        return len(self.ends)
-
-    def __getitem__(self, row: int) -> str:
-        if not 0 <= row < len(self.ends):
-            raise IndexError(row)
-        start = int(self.ends[row - 1]) if row else 0
-        return os.fsdecode(bytes(self.blob[start : int(self.ends[row])]))
-
-    def __iter__(self) -> Iterator[str]:
-        return (self[row] for row in range(len(self)))
-
-    def __reduce__(self) -> tuple[type[PackedPaths], tuple[bytes, NDArray[np.int64]]]:
-        return PackedPaths, (bytes(self.blob), self.ends)
 
 
 @dataclass(frozen=True)
@@ -89,6 +55,11 @@ class DatasetIndex:
         boxes: (M, 4) float32 cx, cy, w, h in [0, 1] of the visible image.
         box_classes: (M,) int64, 0-based.
         storage: How the pictures lie in their files; whoever opens one passes it on.
+        ignored_ends: (N,) int64, where the excluded boxes of each pair end; (0,) where there is
+            none in the whole split.
+        ignored_boxes: (K, 4) float32 cx, cy, w, h in [0, 1] of boxes that the authors excluded:
+            detections there count neither as right nor as wrong.
+        ignored_classes: (K,) int64, 0-based, or ANY_CLASS.
     """
 
     split: str
@@ -104,6 +75,11 @@ class DatasetIndex:
     boxes: NDArray[np.float32] = field(repr=False)
     box_classes: NDArray[np.int64] = field(repr=False)
     storage: Storage = AS_FILES
+    ignored_ends: NDArray[np.int64] = field(default_factory=NO_LABELS.classes.copy)
+    ignored_boxes: NDArray[np.float32] = field(
+        default_factory=NO_REGIONS.boxes_cxcywh_unit.copy, repr=False
+    )
+    ignored_classes: NDArray[np.int64] = field(default_factory=NO_REGIONS.classes.copy, repr=False)
 
     def __len__(self) -> int:
         return len(self.rgb_paths)
@@ -124,9 +100,17 @@ class DatasetIndex:
         """Return (N,) int64, 0-based, read-only."""
         return self.box_classes[self._boxes_of(row)]
 
+    def regions(self, row: int) -> Regions:
+        """Return what the authors excluded of a pair, read-only."""
+        if not len(self.ignored_ends):
+            return NO_REGIONS
+        own = _part(self.ignored_ends, row)
+        return Regions(self.ignored_boxes[own], self.ignored_classes[own])
+
     def fingerprint(self) -> str:
         """Return the sha256 (hex) over class names, keys, file sizes and labels."""
         digest = hashlib.sha256()
+        ignored = (self.ignored_ends, self.ignored_boxes, self.ignored_classes)
         for part in (
             "\0".join(self.class_names).encode(),
             self.keys.blob,
@@ -136,6 +120,7 @@ class DatasetIndex:
             self.box_ends,
             self.boxes,
             self.box_classes,
+            *(ignored if len(self.ignored_ends) else ()),
         ):
             data = part if isinstance(part, bytes) else np.ascontiguousarray(part).tobytes()
             digest.update(len(data).to_bytes(8, "little"))
@@ -143,9 +128,18 @@ class DatasetIndex:
         return digest.hexdigest()
 
     def _boxes_of(self, row: int) -> slice:
-        if not 0 <= row < len(self):
-            raise IndexError(row)
-        return slice(int(self.box_ends[row - 1]) if row else 0, int(self.box_ends[row]))
+        return _part(self.box_ends, row)
+
+
+def _part(ends: NDArray[np.int64], row: int) -> slice:
+    """Return what belongs to a row of columns that end so.
+
+    Raises:
+        IndexError: There is no such row.
+    """
+    if not 0 <= row < len(ends):
+        raise IndexError(row)
+    return slice(int(ends[row - 1]) if row else 0, int(ends[row]))
 
 
 @dataclass(frozen=True)
@@ -234,7 +228,7 @@ def _build_index(
     pairing: Pairing,
     labels: Sequence[Labels | None],
 ) -> DatasetIndex:
-    columns = _columns(labels)
+    columns, excluded = _columns(labels), _columns([_or_none(e).regions for e in labels])
     rgb = [path for path, _ in pairing.pairs]
     ir = [path for _, path in pairing.pairs]
     return DatasetIndex(
@@ -251,11 +245,14 @@ def _build_index(
         boxes=columns.boxes,
         box_classes=columns.box_classes,
         storage=spec.storage,
+        ignored_ends=excluded.box_ends if len(excluded.boxes) else NO_LABELS.classes,
+        ignored_boxes=excluded.boxes,
+        ignored_classes=excluded.box_classes,
     )
 
 
-def _columns(labels: Sequence[Labels | None]) -> LabelColumns:
-    read = [_or_none(entry) for entry in labels]
+def _columns(labels: Sequence[Labels | Regions | None]) -> LabelColumns:
+    read = [NO_REGIONS if entry is None else entry for entry in labels]
     counts = np.fromiter((len(entry.classes) for entry in read), np.int64, len(read))
     return LabelColumns(
         box_ends=_frozen(np.cumsum(counts, dtype=np.int64)),

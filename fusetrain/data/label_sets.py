@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusetrain.data.label_rows import LabelReader, LabelRow, Reader
-from fusetrain.data.labels import NO_LABELS, LabelProblem, Labels
+from fusetrain.data.labels import NO_LABELS, LabelProblem, Labels, Regions
 from fusetrain.data.listing import LabelListing, expected_label, pair_source
 from fusetrain.data.pairing import Pairing, pair_key
 from fusetrain.data.sources import NO_LABEL_SET, LabelSet, LabelSource, Source
@@ -139,13 +139,28 @@ def union_of(rgb: Labels, ir: Labels) -> Labels:
         np.concatenate([rgb.boxes_cxcywh_unit, ir.boxes_cxcywh_unit[extra]]),
         np.concatenate([rgb.classes, ir.classes[extra]]),
         np.concatenate([rgb.lines, np.zeros(len(extra), np.int64)]),
+        regions=_all_regions(rgb, ir),
     )
 
 
 def shared_by(rgb: Labels, ir: Labels) -> Labels:
     """Return the boxes of rgb that ir shows too; matched as in `union_of`."""
     kept = sorted(visible for visible, _ in match(rgb, ir))
-    return Labels(rgb.boxes_cxcywh_unit[kept], rgb.classes[kept], rgb.lines[kept])
+    return Labels(
+        rgb.boxes_cxcywh_unit[kept],
+        rgb.classes[kept],
+        rgb.lines[kept],
+        regions=_all_regions(rgb, ir),
+    )
+
+
+def _all_regions(rgb: Labels, ir: Labels) -> Regions:
+    """Return what is excluded in either set; boxes there cannot be told to be in both."""
+    parts = (rgb.regions, ir.regions)
+    return Regions(
+        np.concatenate([part.boxes_cxcywh_unit for part in parts]),
+        np.concatenate([part.classes for part in parts]),
+    )
 
 
 def match(rgb: Labels, ir: Labels) -> list[tuple[int, int]]:

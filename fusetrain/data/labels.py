@@ -22,6 +22,7 @@ TOLERANCE = 0.01
 ROUNDING = 1e-6
 MAX_LABEL_BYTES = 16 * 2**20
 MAX_CLASSES = 10_000
+ANY_CLASS = -1
 COLUMNS = ("class", "cx", "cy", "w", "h")
 
 
@@ -47,6 +48,22 @@ class LabelProblem:
 
 
 @dataclass(frozen=True)
+class Regions:
+    """What the authors of a set excluded of one image: who judges detections looks away there.
+
+    Attributes:
+        boxes_cxcywh_unit: (K, 4) float32 in [0, 1], clipped to the image.
+        classes: (K,) int64, 0-based; ANY_CLASS where detections of every class are passed over.
+    """
+
+    boxes_cxcywh_unit: NDArray[np.float32]
+    classes: NDArray[np.int64]
+
+
+NO_REGIONS = Regions(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
 class Labels:
     """The usable boxes of one image.
 
@@ -55,12 +72,14 @@ class Labels:
         classes: (N,) int64, 0-based.
         lines: (N,) int64, the line in the file that each box comes from.
         problems: What was left out or clipped.
+        regions: Boxes that the authors excluded; nothing is trained on them.
     """
 
     boxes_cxcywh_unit: NDArray[np.float32]
     classes: NDArray[np.int64]
     lines: NDArray[np.int64]
     problems: tuple[LabelProblem, ...] = ()
+    regions: Regions = NO_REGIONS
 
 
 NO_LABELS = Labels(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))

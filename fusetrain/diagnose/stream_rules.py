@@ -120,6 +120,7 @@ def _dead(evidence: Evidence) -> Iterator[Diagnosis]:
     if evidence.config.train.stages or len(events) < 2:
         return
     later, still = events[len(events) // 2 :], _still_parts(evidence)
+    is_adapter = evidence.config.model.fusion == ADAPTER  # its base stands still on purpose
     for stream, part in PART_OF.items():
         if part in still:
             continue
@@ -128,7 +129,7 @@ def _dead(evidence: Evidence) -> Iterator[Diagnosis]:
         gradient = [
             event["grad_share"][part]
             for event in later
-            if event.get("grad_share", {}).get(part) is not None
+            if event.get("grad_share", {}).get(part) is not None and not is_adapter
         ]
         values = [median(seen) for seen in (relevance, gradient) if seen]
         if values and min(values) < LEAST_RELEVANCE:
@@ -159,11 +160,13 @@ def _gain(evidence: Evidence) -> Iterator[Diagnosis]:
     kind = max(singles, key=lambda name: singles[name]["map50_95"])
     fused, best = scores["fused"]["map50_95"], singles[kind]["map50_95"]
     if fused < best:
+        is_adapter = evidence.config.model.fusion == ADAPTER
+        start = f"model.{'base' if is_adapter else 'weights'}={_told_run(evidence.run, kind)}"
         yield Diagnosis(
             "fusion-loses",
             f"mAP50-95 {fused:.4g} fused, {best:.4g} with {kind} alone: gain {fused - best:+.4g}",
             f"{evidence.check_data()} --registration all; then start the streams from the single "
-            f"run: {evidence.train_with('model.weights=RUN')}",
+            f"run: {evidence.train_with(start)}",
             {"fused": fused, "best": best, "single": kind},
         )
 
@@ -174,6 +177,15 @@ def _told_scores(run: Path) -> dict[str, dict[str, float]]:
         return dict(told["scores"] or {})
     except (OSError, ValueError, KeyError, TypeError):
         return {}
+
+
+def _told_run(run: Path, kind: str) -> str:
+    """Return the folder of a baseline of `--with-baselines`, or a word for any such run."""
+    try:
+        told = json.loads((run / FUSION_GAIN).read_text(encoding="utf-8"))
+        return str(run.parent / told["baselines"][kind])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "RUN"
 
 
 def _beside(evidence: Evidence) -> dict[str, dict[str, float]]:

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from fusetrain import distributed
+from fusetrain.boxes import cxcywh_unit_to_xyxy_px
+from fusetrain.data.labels import ANY_CLASS, NO_REGIONS, Regions
 from fusetrain.detector.decode import detections, to_original
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.stages import Inputs
@@ -95,14 +97,27 @@ def validate(
     confidence: float = 0.001,
     overlap: float | None = 0.7,
     inputs: Inputs = "both",
+    regions: Callable[[int], Regions] = lambda sample_id: NO_REGIONS,
     interrupted: Callable[[], bool] = lambda: False,
 ) -> Validation:
     """Judge a model on the pairs of a loader.
 
+    Args:
+        model: A detector.
+        batches: Letterboxed pairs.
+        machine: Where and how the model runs.
+        loss: What the losses are computed by.
+        num_classes: C.
+        confidence: Lowest score that counts.
+        overlap: As for `detect`.
+        inputs: As for `detect`.
+        regions: Sample id to the boxes that count neither as hit nor as miss (shares of the image).
+        interrupted: Asked after each pair.
+
     Raises:
         StoppedWhileValidating: ``interrupted`` said so between two batches.
     """
-    collected = _Collected(loss)
+    collected = _Collected(loss, regions, num_classes=num_classes)
     found = detect(
         model,
         batches,
@@ -125,10 +140,15 @@ def validate(
 class _Collected:
     """Gathers detections, truth and losses of one rank, then of all."""
 
-    def __init__(self, loss: DetectionLoss) -> None:
+    def __init__(
+        self, loss: DetectionLoss, regions: Callable[[int], Regions], *, num_classes: int
+    ) -> None:
         self.loss = loss
+        self.regions = regions
+        self.num_classes = num_classes
         self.found: list[tuple[int, Detections]] = []
         self.truth: list[tuple[int, Tensor, Tensor]] = []
+        self.ignored: list[tuple[int, Tensor, Tensor]] = []
         self.loss_sums = torch.zeros(3, dtype=torch.float64)
         self.pairs = 0
 
@@ -146,6 +166,18 @@ class _Collected:
         for row, sample_id in enumerate(batch.sample_ids.tolist()):
             mask = is_box[row]
             self.truth.append((sample_id, boxes[row, mask], classes[row, mask]))
+            excluded = self.regions(sample_id)
+            if len(excluded.classes):
+                self._add_regions(sample_id, excluded, batch.original_sizes_hw[row])
+
+    def _add_regions(self, sample_id: int, excluded: Regions, size_hw: Tensor) -> None:
+        """Note excluded boxes in original pixels; one for every class stands once for each."""
+        units = torch.from_numpy(excluded.boxes_cxcywh_unit.astype(np.float64))
+        height, width = size_hw.tolist()
+        boxes = cxcywh_unit_to_xyxy_px(units, (height, width))
+        for box, number in zip(boxes, excluded.classes.tolist(), strict=True):
+            numbers = range(self.num_classes) if number == ANY_CLASS else [number]
+            self.ignored.append((sample_id, box.expand(len(numbers), 4), torch.tensor([*numbers])))
 
     def add_detections(self, sample_id: int, pair: Detections) -> None:
         moved = Detections(pair.boxes_xyxy_px.cpu(), pair.scores.cpu(), pair.classes.cpu())
@@ -154,19 +186,30 @@ class _Collected:
     def joined(self) -> tuple[ScoredBoxes, GroundTruth, tuple[float, float, float]]:
         """Return the union over the ranks, in the order of the sample ids."""
         ranks = distributed.gather_objects(
-            (self.found, self.truth, self.loss_sums.tolist(), self.pairs)
+            (self.found, self.truth, self.ignored, self.loss_sums.tolist(), self.pairs)
         )
-        found = sorted((item for rank in ranks for item in rank[0]), key=lambda item: item[0])
-        truth = sorted((item for rank in ranks for item in rank[1]), key=lambda item: item[0])
-        pairs = max(1, sum(rank[3] for rank in ranks))
-        box, cls, dfl = (sum(rank[2][term] for rank in ranks) / pairs for term in range(3))
-        scored = as_columns(found)
-        boxes = GroundTruth(
-            image_ids=_repeat([(sample_id, len(classes)) for sample_id, _, classes in truth]),
-            boxes_xyxy_px=_stack([boxes for _, boxes, _ in truth], (0, 4)),
-            classes=_stack([classes for _, _, classes in truth], (0,)).astype(np.int64),
+        found, truth, ignored = (
+            sorted((item for rank in ranks for item in rank[column]), key=lambda item: item[0])
+            for column in range(3)
         )
-        return scored, boxes, (box, cls, dfl)
+        pairs = max(1, sum(rank[4] for rank in ranks))
+        box, cls, dfl = (sum(rank[3][term] for rank in ranks) / pairs for term in range(3))
+        return as_columns(found), _truth_of(truth, ignored), (box, cls, dfl)
+
+
+def _truth_of(
+    truth: list[tuple[int, Tensor, Tensor]], ignored: list[tuple[int, Tensor, Tensor]]
+) -> GroundTruth:
+    """Return true boxes (id, boxes, classes) of many pairs, with the excluded ones behind them."""
+    both = [*truth, *ignored]
+    image_ids = _repeat([(sample_id, len(classes)) for sample_id, _, classes in both])
+    num_true = sum(len(classes) for _, _, classes in truth)
+    return GroundTruth(
+        image_ids=image_ids,
+        boxes_xyxy_px=_stack([boxes for _, boxes, _ in both], (0, 4)),
+        classes=_stack([classes for _, _, classes in both], (0,)).astype(np.int64),
+        is_ignored=np.arange(len(image_ids)) >= num_true if ignored else None,
+    )
 
 
 def as_columns(found: Sequence[tuple[int, Detections]]) -> ScoredBoxes:

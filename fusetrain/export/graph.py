@@ -6,18 +6,15 @@ Shape legend: B pairs, A anchor points, C classes, N candidates, K detections.
 
 from __future__ import annotations
 
-import copy
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from fusetrain.detector.decode import MAX_CANDIDATES, MAX_DETECTIONS, decode
 from fusetrain.detector.detector import FusionDetector
-from fusetrain.detector.layers import ConvBnAct
+from fusetrain.detector.folding import folded
 from fusetrain.engine.onnx_model import OnnxInfo
 from fusetrain.sample import RawPredictions
 
@@ -67,24 +64,6 @@ class ExportGraph(nn.Module):
         kept = unsuppressed(apart, scores, info.overlap, info.floor, MAX_DETECTIONS)
         scores, order = torch.where(kept, scores, 0.0).topk(MAX_DETECTIONS)
         return _filled(_rows(boxes, order), scores, labels.gather(1, order))
-
-
-def folded(detector: FusionDetector) -> FusionDetector:
-    """Return a copy in evaluation mode whose convolutions do what their normalisation did."""
-    result = copy.deepcopy(detector).eval()
-    for module in result.modules():
-        if isinstance(module, ConvBnAct | nn.Sequential):
-            _fold(module)
-    return result
-
-
-def _fold(module: nn.Module) -> None:
-    """Fold normalisation that directly follows a convolution in a module that runs in order."""
-    children = list(module.named_children())
-    for (name, convolution), (norm_name, norm) in pairwise(children):
-        if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-            setattr(module, name, fuse_conv_bn_eval(convolution, norm))
-            setattr(module, norm_name, nn.Identity())
 
 
 def _best(boxes: Tensor, scores: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -86,12 +86,17 @@ def compare(detector: FusionDetector, file: OnnxDetector) -> Parity:
     total = Parity()
     for rgb, ir in _pictures(file):
         predictions: RawPredictions = detector(rgb, ir)
-        said = file(rgb, ir)
-        if isinstance(said, DecodedPredictions):
-            total += _raw_parity(predictions, said)
-        else:
-            total += detections_parity(predictions, said, file.info)
+        total += parity_of(predictions, file(rgb, ir), file.info)
     return total
+
+
+def parity_of(
+    predictions: RawPredictions, said: DecodedPredictions | Sequence[Detections], info: OnnxInfo
+) -> Parity:
+    """Return how far what a file said is from what its detector predicts for the same pairs."""
+    if isinstance(said, DecodedPredictions):
+        return _raw_parity(predictions, said)
+    return _detections_parity(predictions, said, info)
 
 
 def _pictures(file: OnnxDetector) -> Iterator[tuple[Tensor, Tensor]]:
@@ -127,10 +132,9 @@ def _raw_parity(predictions: RawPredictions, said: DecodedPredictions) -> Parity
     )
 
 
-def detections_parity(
+def _detections_parity(
     predictions: RawPredictions, said: Sequence[Detections], info: OnnxInfo
 ) -> Parity:
-    """Return how far what a file found is from what its detector predicts for the same pairs."""
     suppresses = info.suppression == "nms"
     overlap = info.overlap if suppresses else None
     floor = info.floor if suppresses else 0.0

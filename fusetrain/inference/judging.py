@@ -226,6 +226,7 @@ class _Bench:
             confidence=FLOOR,
             overlap=self.overlap,
             inputs=inputs,
+            regions=self.index.regions,
         )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from torch import nn
 
+from fusetrain.detector.folding import folded
 from fusetrain.engine.machine import Machine, default_machine
 from fusetrain.engine.onnx_model import check_thresholds, is_onnx, load_onnx
 from fusetrain.engine.weights import WeightsInfo, load_detector
@@ -33,7 +34,8 @@ class Loaded:
 
     Attributes:
         machine: Where and how it runs.
-        detector: On its device, in evaluation mode; or an exported file in its place.
+        detector: On its device, in evaluation mode, its normalisation folded into its convolutions;
+            or an exported file in its place.
         info: Its description.
     """
 
@@ -69,7 +71,7 @@ def load_weights(
             expected="weights trained with `model: {one_to_one: true}`",
             remedy="leave --no-nms out",
         )
-    moved = detector.to(machine.device).to(memory_format=machine.memory_format)
+    moved = folded(detector).to(machine.device).to(memory_format=machine.memory_format)
     return Loaded(machine, moved, info)
 
 

@@ -87,7 +87,7 @@ class RunDir:
             made.append(run.path)
             run.weights.mkdir()
             made.append(run.weights)
-            _point_latest(project / LATEST, run.path)
+            run.become_latest()
         except OSError as error:
             for folder in reversed(made):
                 folder.rmdir()
@@ -118,6 +118,14 @@ class RunDir:
                 expected="a folder that `fusetrain train` made, such as runs/fuse/exp",
             )
         return cls(path.resolve())
+
+    def become_latest(self) -> None:
+        """Let `latest` beside the folder point at it.
+
+        Raises:
+            OSError: The pointer cannot be written.
+        """
+        _point_latest(self.path.parent / LATEST, self.path)
 
     @property
     def weights(self) -> Path:

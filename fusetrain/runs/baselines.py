@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,8 +156,10 @@ def _train_one(
 
 
 def _enter(run: RunDir, kind: str, folder: Path) -> None:
-    """Write down which folder a baseline is trained in, before its first step."""
+    """Write down which folder a baseline is trained in; the fused run stays the latest one."""
     if distributed.is_main():
+        with suppress(OSError):  # a pointer is not worth a training
+            run.become_latest()
         told = _read(run)
         _write(run, told | {"baselines": told["baselines"] | {kind: folder.name}})
 

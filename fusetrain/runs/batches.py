@@ -144,6 +144,7 @@ class BatchSource:
                         loss=loss,
                         num_classes=len(self.val_data.index.class_names),
                         inputs=inputs,
+                        regions=self.val_data.index.regions,
                         interrupted=interrupted,
                     )
                 except (MemoryError, RuntimeError) as error:

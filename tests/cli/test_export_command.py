@@ -13,7 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fusetrain import failpoints
 from fusetrain.cli.app import run
+from fusetrain.engine.weights import load_detector
+from fusetrain.inference.judging import validate_weights
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -101,6 +104,45 @@ def _two_sizes(home: Path) -> None:
         for name, size in (("wide", (40, 120)), ("tall", (128, 96))):
             pixels = rng.integers(0, 256, (*size, *shape), np.uint8)
             Image.fromarray(pixels).save(home / folder / f"{name}.png")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_adapter_without_suppression_is_exported_in_both_phases_and_all_ways_agree(
+    home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--set", "model.fusion=adapter", "--set", "model.one_to_one=true"]
+    # Stopped while the better base is chosen, behind the validation of the first epoch.
+    monkeypatch.setitem(failpoints._passed, "validation:pair", 0)
+    monkeypatch.setenv(failpoints.VARIABLE, "validation:pair=SIGTERM@5")
+    assert run(["train", "--config", "train.yaml", "--set", "train.epochs=1", *words]) == 75
+    monkeypatch.delenv(failpoints.VARIABLE)
+    for kind in ("decision", "adapter"):
+        assert load_detector(home / "runs/exp2")[1].detector.kind == kind
+        assert run(["export", "runs/exp2", "--format", "onnx", "--no-nms"]) == 0
+        told = capsys.readouterr().err
+        assert "rgb (1, 3, 64, 64), ir (1, 1, 64, 64)" in told
+        assert "beside the detector: boxes within" in told
+        _assert_all_ways_agree(home, home / "runs/exp2", capsys)
+        assert run(["resume", "runs/exp2"]) == 0
+
+
+def _assert_all_ways_agree(home: Path, folder: Path, capsys: Capture) -> None:
+    """`val` and `predict` find the same without suppression, by the weights and by the file."""
+    found = []
+    for weights in (folder, folder / "weights" / "best.onnx"):
+        words = ["--no-nms", "--out", "out", "--conf", "0.002"]
+        assert run(["predict", str(weights), *FOLDERS, *words]) == 0
+        found.append(json.loads((home / "out" / "predictions.json").read_text()))
+        # The metrics of so short a training hang on the last bits of scores: boxes are compared.
+        judged = validate_weights(weights, data=home / "set", split="val", overlap=None)
+        scores = np.sort(judged.result.found.scores)[::-1][: len(found[-1])]
+        told = np.sort([entry["score"] for entry in found[-1]])[::-1]
+        np.testing.assert_allclose(scores, told, atol=1e-5)
+    capsys.readouterr()
+    for some, others in (found, found[::-1]):
+        assert len(some) > 20
+        assert all(_is_met(entry, others) for entry in some if entry["score"] > 0.0021)
 
 
 @pytest.mark.slow

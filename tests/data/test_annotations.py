@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fusetrain.data.annotations import UNIT_HW, Annotations, to_labels
-from fusetrain.data.labels import LabelProblem, parse_labels
+from fusetrain.data.labels import ANY_CLASS, LabelProblem, parse_labels
 
 NAMES = ("person", "car")
 
@@ -123,3 +123,21 @@ def test_pixels_are_judged_as_yolo_txt_is() -> None:
         lines = [{p.line for p in found.problems if p.code == code} for found in (in_px, as_txt)]
         assert lines[0] | lines[1]
     assert {p.line for p in in_px.problems} == {p.line for p in as_txt.problems}
+
+
+def test_excluded_boxes_are_kept_apart_and_raise_no_problem() -> None:
+    excluded = [[-10, 20, 30, 60], [10, 20, 30, 60], [0, 0, 5, 5], [500, 0, 505, 5], [1, 1, 1, 9]]
+    found = of(
+        (10, 20, 30, 60),
+        ignored_boxes_xyxy_px=np.array(excluded, np.float64),
+        ignored_names=("", "car", "dog", "car", "car"),
+    )
+    labels = to_labels(found, size_hw=(100, 200), class_names=NAMES)
+    assert (labels.classes.tolist(), labels.problems) == ([0], ())
+    assert labels.regions.classes.tolist() == [ANY_CLASS, 1]
+    expected = [[0.075, 0.4, 0.15, 0.4], [0.1, 0.4, 0.1, 0.4]]
+    np.testing.assert_allclose(labels.regions.boxes_cxcywh_unit, expected, rtol=1e-6)
+    framed = to_labels(found, size_hw=(100, 200), class_names=NAMES, border_px=10)
+    np.testing.assert_allclose(
+        framed.regions.boxes_cxcywh_unit[0], [10 / 180, 30 / 80, 20 / 180, 40 / 80], rtol=1e-6
+    )

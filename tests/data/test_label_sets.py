@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from fusetrain.data.index import SplitScan, scan_split
 from fusetrain.data.label_sets import match, shared_by, union_of
-from fusetrain.data.labels import NO_LABELS, Labels
+from fusetrain.data.labels import NO_LABELS, Labels, Regions
 from fusetrain.data.spec import load_spec
 
 
@@ -39,6 +40,18 @@ def test_both_keeps_what_both_show_with_the_box_of_rgb() -> None:
     merged = shared_by(RGB, IR)
     np.testing.assert_array_equal(merged.boxes_cxcywh_unit, RGB.boxes_cxcywh_unit[:1])
     assert merged.lines.tolist() == [1]
+
+
+def test_what_either_set_excludes_stays_excluded() -> None:
+    regions = [
+        Regions(np.full((1, 4), side, np.float32), np.array([number]))
+        for number, side in enumerate((0.25, 0.5))
+    ]
+    pair = [replace(one, regions=own) for one, own in zip((RGB, IR), regions, strict=True)]
+    for merge in (union_of, shared_by):
+        merged = merge(*pair)
+        assert merged.regions.classes.tolist() == [0, 1]
+        assert merged.regions.boxes_cxcywh_unit[:, 0].tolist() == [0.25, 0.5]
 
 
 def test_sets_without_boxes_merge() -> None:

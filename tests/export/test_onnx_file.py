@@ -15,7 +15,7 @@ from fusetrain.engine.weights import load_detector
 from fusetrain.errors import ComparisonError, ResourceError, RunError, UsageError
 from fusetrain.export import onnx_file
 from fusetrain.export.onnx_file import Exported, export_onnx
-from fusetrain.export.parity import detections_parity
+from fusetrain.export.parity import parity_of
 
 from .conftest import NAMES, SIZE, MakeWeights
 
@@ -87,7 +87,7 @@ def test_smaller_canvas_is_padded_and_batches_are_taken_apart(exported: Exported
     pad = torch.nn.functional.pad
     padded = [pad(image, (0, 0, 0, 32), value=114 / 255) for image in (rgb, ir)]
     with torch.no_grad():
-        parity = detections_parity(detector(*padded), file(rgb, ir), exported.info)
+        parity = parity_of(detector(*padded), file(rgb, ir), exported.info)
     assert parity.holds, parity
     assert parity.pairs == 2
 
@@ -159,22 +159,6 @@ def test_file_that_differs_too_much_is_not_left_behind(
         "best.safetensors",
     ]
     assert older.read_bytes() == b"older"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["data"])
-def test_any_canvas_and_batch_are_taken(kind: str, make_weights: MakeWeights) -> None:
-    weights = make_weights(kind, one_to_one=kind == "mid")
-    exported = export_onnx(weights, is_dynamic=True, with_nms=kind != "mid")
-    assert exported.parity.holds
-    file, info = load_onnx(exported.path)
-    assert ("NonMaxSuppression" in nodes(exported.path)) == (kind != "mid")
-    detector, _ = load_detector(weights)
-    for batch, height, width in ((1, 64, 96), (3, 160, 64)):
-        rgb, ir = torch.rand(batch, 3, height, width), torch.rand(batch, 1, height, width)
-        with torch.no_grad():
-            parity = detections_parity(detector(rgb, ir), file(rgb, ir), info)
-        assert parity.holds, parity
 
 
 def test_missing_package_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

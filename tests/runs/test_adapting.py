@@ -60,6 +60,10 @@ def test_one_epoch_is_one_for_each_phase_and_the_weights_name_their_base(
     assert_base_stood_still(folder, chosen["base"])
     words = ["plot-lr", "--config", str(folder / "config.yaml"), str(folder), "--no-terminal"]
     assert run(words) == 0
+    capsys.readouterr()
+    assert run(["diagnose", str(folder), "--json"]) == 0
+    found = {finding["code"] for finding in json.loads(capsys.readouterr().out)["findings"]}
+    assert "stream-dead" not in found  # the base stands still on purpose
     assert run(["resume", str(folder), "--set", "train.epochs=3"]) == 0
     assert [row["epoch"] for row in rows(folder)] == ["1", "2", "3"]
     assert run(words) == 0

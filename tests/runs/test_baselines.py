@@ -34,6 +34,7 @@ def test_gain_is_fused_minus_best_single_and_a_lost_baseline_is_trained_again(
     assert run([*WORDS, "--name", "duel", "--set", "model.operator=gate"]) == 0
     assert "fusion gain = fused - best single: mAP50 " in capsys.readouterr().err
     runs = home / "runs"
+    assert (runs / "latest").resolve().name == "duel"
     values = told(runs / "duel")
     assert values["baselines"] == {"rgb": "duel-rgb", "ir": "duel-ir"}
     best = {

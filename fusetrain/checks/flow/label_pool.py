@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fusetrain.checks.flow.pool import run_contained
 from fusetrain.data.label_rows import LabelReader, LabelRow, Reader, read_rows
-from fusetrain.data.labels import NO_LABELS, LabelProblem, Labels
+from fusetrain.data.labels import NO_LABELS, NO_REGIONS, LabelProblem, Labels, Regions
 
 # Below this the children would take longer to start than the files to read.
 MIN_ROWS = 10_000
@@ -36,6 +36,7 @@ class LabelBlock:
         classes: (N,), as in `Labels`.
         lines: (N,), as in `Labels`.
         problems: Row to its problems, where there are any.
+        regions: Row to its excluded boxes, where there are any.
     """
 
     ends: NDArray[np.int64]
@@ -44,6 +45,7 @@ class LabelBlock:
     classes: NDArray[np.int64]
     lines: NDArray[np.int64]
     problems: dict[int, tuple[LabelProblem, ...]]
+    regions: dict[int, Regions]
 
     @classmethod
     def pack(cls, labels: Sequence[Labels | None]) -> LabelBlock:
@@ -56,6 +58,7 @@ class LabelBlock:
             _joined([entry.classes for entry in there], NO_LABELS.classes),
             _joined([entry.lines for entry in there], NO_LABELS.lines),
             {row: entry.problems for row, entry in enumerate(there) if entry.problems},
+            {row: e.regions for row, e in enumerate(there) if len(e.regions.classes)},
         )
 
     def unpack(self) -> Iterator[Labels | None]:
@@ -65,9 +68,9 @@ class LabelBlock:
             zip(spans, self.is_there.tolist(), strict=True)
         ):
             own = slice(start, stop)
-            problems = self.problems.get(row, ())
+            extra = (self.problems.get(row, ()), self.regions.get(row, NO_REGIONS))
             yield (
-                Labels(self.boxes[own], self.classes[own], self.lines[own], problems)
+                Labels(self.boxes[own], self.classes[own], self.lines[own], *extra)
                 if is_there
                 else None
             )

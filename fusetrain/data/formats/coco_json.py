@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from fusetrain.data.annotations import Annotations
 from fusetrain.data.files import read_bytes
-from fusetrain.data.formats.coco_parts import Images, Objects, read_categories
+from fusetrain.data.formats.coco_boxes import BoxTable, Objects
+from fusetrain.data.formats.coco_parts import Images, read_categories
 from fusetrain.data.labels import LabelProblem
 from fusetrain.errors import DataError
 
@@ -45,10 +46,8 @@ class CocoFile:
             file names both.
         ir_file_names: Infrared image of each row; empty where the file names none.
         sizes_hw: (N, 2) int64 height and width in px as the file says; 0 where it does not.
-        box_ends: (N,) int64, where the boxes of each image end.
-        boxes_xyxy_px: (M, 4) float64, as in `Annotations`.
-        box_classes: (M,) int64, into ``class_names``.
-        num_ignored: (N,) int64, boxes marked `iscrowd` or `ignore`; they are left out.
+        boxes: The usable boxes; classes are places in ``class_names``.
+        ignored: Those marked `iscrowd` or `ignore`.
         problems: What was left out and speaks of no image in particular.
         box_problems: Row to the problems of its boxes.
     """
@@ -58,10 +57,8 @@ class CocoFile:
     file_names: tuple[str, ...]
     ir_file_names: tuple[str, ...]
     sizes_hw: NDArray[np.int64]
-    box_ends: NDArray[np.int64] = field(repr=False)
-    boxes_xyxy_px: NDArray[np.float64] = field(repr=False)
-    box_classes: NDArray[np.int64] = field(repr=False)
-    num_ignored: NDArray[np.int64] = field(repr=False)
+    boxes: BoxTable
+    ignored: BoxTable
     problems: tuple[LabelProblem, ...] = ()
     box_problems: Mapping[int, tuple[LabelProblem, ...]] = field(default_factory=dict)
 
@@ -111,7 +108,8 @@ class CocoFile:
             images.file_names,
             images.ir_file_names,
             images.sizes_hw,
-            *objects.by_image(len(images.file_names)),
+            objects.usable.by_image(len(images.file_names)),
+            objects.ignored.by_image(len(images.file_names)),
             (*categories.problems, *images.problems, *objects.problems),
             objects.box_problems,
         )
@@ -128,16 +126,17 @@ class CocoFile:
         """Return the boxes of one image."""
         if not 0 <= row < len(self):
             raise IndexError(row)
-        boxes = slice(int(self.box_ends[row - 1]) if row else 0, int(self.box_ends[row]))
+        boxes, numbers = self.boxes.of(row)
+        ignored, ignored_numbers = self.ignored.of(row)
         height, width = self.sizes_hw[row].tolist()
-        numbers = self.box_classes[boxes].tolist()
         return Annotations(
-            self.boxes_xyxy_px[boxes],
+            boxes,
             tuple([self.class_names[number] for number in numbers]),
             np.zeros(len(numbers), np.int64),
             (height, width) if height and width else None,
             self.box_problems.get(row, ()),
-            int(self.num_ignored[row]),
+            ignored,
+            tuple([self.class_names[number] for number in ignored_numbers]),
             self.path,
         )
 

@@ -1,15 +1,14 @@
-"""The three lists of a COCO file, each checked entry by entry and turned into columns.
+"""The lists `images` and `categories` of a COCO file, checked entry by entry, turned into columns.
 
 Entries that cannot be used are left out and reported by their ids; of many faults of one kind the
-first `MAX_SHOWN` are told one by one and the rest counted. `coco_json.py` puts the parts together.
+first `MAX_SHOWN` are told one by one and the rest counted. `coco_boxes.py` reads `annotations`,
+`coco_json.py` puts the parts together.
 """
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -20,7 +19,6 @@ from fusetrain.data.labels import LabelProblem
 
 MAX_SHOWN = 100
 MAX_SIDE_PX = 1_000_000
-NUMBERS = (int, float)
 
 
 class Complaints:
@@ -100,7 +98,7 @@ class Images:
         for position, entry in enumerate(entries):
             fault = _image_fault(entry, rows, names)
             if fault:
-                complaints.add(fault, f"image {_shown_id(entry, position)}")
+                complaints.add(fault, f"image {shown_id(entry, position)}")
                 continue
             rows[entry["id"]] = len(rows)
             ir_name = entry.get("ir_file_name") or ""
@@ -146,145 +144,8 @@ def _side(value: Any) -> int:
     return int(value)
 
 
-def _shown_id(entry: Any, position: int) -> str:
+def shown_id(entry: Any, position: int) -> str:
+    """Return the id of an entry as people are told it, or its place in the list."""
     shown = entry.get("id") if isinstance(entry, dict) else None
     known = type(shown) in (int, str)
     return repr(shown)[:40] if known else f"at place {position + 1} of the list"
-
-
-@dataclass(frozen=True)
-class Objects:
-    """The usable boxes, in the order of the file, and what was left out of which image."""
-
-    rows: NDArray[np.int64]
-    boxes_xyxy_px: NDArray[np.float64]
-    classes: NDArray[np.int64]
-    ignored_rows: NDArray[np.int64]
-    problems: tuple[LabelProblem, ...]
-    box_problems: Mapping[int, tuple[LabelProblem, ...]]
-
-    @classmethod
-    def read(
-        cls, entries: list[Any], *, rows: Mapping[Any, int], numbers: Mapping[Any, int], name: str
-    ) -> Objects:
-        """Read `annotations`.
-
-        Args:
-            entries: The list.
-            rows: Image id to row.
-            numbers: Category id to class number.
-            name: How problems call the file.
-        """
-        reading = _Reading(rows, numbers, Complaints(name))
-        for position, entry in enumerate(entries):
-            reading.take(entry, position)
-        reading.look_for_twins(entries)
-        boxes = np.array(reading.boxes, np.float64).reshape(-1, 4)
-        boxes[:, 2:] += boxes[:, :2]
-        return cls(
-            np.array(reading.box_rows, np.int64),
-            boxes,
-            np.array(reading.classes, np.int64),
-            np.array(reading.ignored_rows, np.int64),
-            reading.complaints.all(),
-            {row: tuple(found) for row, found in reading.box_problems.items()},
-        )
-
-    def by_image(
-        self, num_images: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return ends, boxes and classes sorted by image, and the number ignored in each."""
-        order = np.argsort(self.rows, kind="stable")
-        counts = np.bincount(self.rows, minlength=num_images)
-        ignored = np.bincount(self.ignored_rows, minlength=num_images)
-        ends = np.cumsum(counts, dtype=np.int64)
-        return ends, self.boxes_xyxy_px[order], self.classes[order], ignored
-
-
-@dataclass
-class _Reading:
-    """Columns that grow while `annotations` is read."""
-
-    image_rows: Mapping[Any, int]
-    numbers: Mapping[Any, int]
-    complaints: Complaints
-    box_rows: list[int] = field(default_factory=list)
-    boxes: list[list[float]] = field(default_factory=list)
-    classes: list[int] = field(default_factory=list)
-    ignored_rows: list[int] = field(default_factory=list)
-    box_problems: dict[int, list[LabelProblem]] = field(default_factory=dict)
-
-    def take(self, entry: Any, position: int) -> None:
-        """Take one entry, or note why not; the good ones pass quickly."""
-        try:
-            row = self.image_rows[entry["image_id"]]
-            number = self.numbers[entry["category_id"]]
-            left, top, width, height = box = entry["bbox"]
-            is_ignored = entry.get("iscrowd") or entry.get("ignore")
-        except (KeyError, TypeError, ValueError, AttributeError):
-            self._refuse(entry, position)
-            return
-        # NaN compares false with anything; written out, as this runs for every box of a file.
-        is_sane = (
-            type(left) in NUMBERS
-            and type(top) in NUMBERS
-            and type(width) in NUMBERS
-            and type(height) in NUMBERS
-            and -MAX_SIDE_PX < left < MAX_SIDE_PX
-            and -MAX_SIDE_PX < top < MAX_SIDE_PX
-            and 0 < width < MAX_SIDE_PX
-            and 0 < height < MAX_SIDE_PX
-        )
-        if not is_sane:
-            self._refuse(entry, position)
-        elif is_ignored:
-            self.ignored_rows.append(row)
-        else:
-            self.box_rows.append(row)
-            self.boxes.append(box)
-            self.classes.append(number)
-
-    def look_for_twins(self, entries: list[Any]) -> None:
-        """Note ids that several annotations have; their boxes are kept, as each is a box."""
-        ids = [entry.get("id") for entry in entries if isinstance(entry, dict)]
-        counts = Counter(number for number in ids if type(number) in (int, str))
-        if len(counts) == len(ids):
-            return
-        for number, count in counts.items():
-            if count > 1:
-                detail = f"annotation {repr(number)[:40]}"
-                self.complaints.add("id is used twice", detail, is_left_out=False)
-
-    def _refuse(self, entry: Any, position: int) -> None:
-        """Note why an entry gives no box; with its image where that is known."""
-        detail = f"annotation {_shown_id(entry, position)}"
-        if not isinstance(entry, dict):
-            self.complaints.add("no object with image_id, category_id and bbox", detail)
-            return
-        row = _looked_up(entry.get("image_id"), self.image_rows)
-        if row is None:
-            self.complaints.add("image_id is not the id of a usable image", detail)
-            return
-        if _looked_up(entry.get("category_id"), self.numbers) is None:
-            shown = repr(entry.get("category_id"))[:40]
-            code, message = "L02", f"category_id {shown} is not the id of a category"
-        else:
-            code, message = _box_fault(entry.get("bbox"))
-        problem = LabelProblem(code, self.complaints.name, 0, 0, f"{detail}: {message}")
-        self.box_problems.setdefault(row, []).append(problem)
-
-
-def _looked_up(key: Any, table: Mapping[Any, int]) -> int | None:
-    return table.get(key) if type(key) in (int, float, str) else None
-
-
-def _box_fault(box: Any) -> tuple[str, str]:
-    """Return code and message of a bbox that is not four sane numbers."""
-    if not isinstance(box, list) or len(box) != 4 or any(type(v) not in NUMBERS for v in box):
-        return "L01", "bbox is not the four numbers x, y, width, height"
-    shown = ", ".join(repr(value)[:20] for value in box)
-    if not all(isinstance(value, int) or math.isfinite(value) for value in box):
-        return "L03", f"bbox {shown} is not finite"
-    if box[2] <= 0 or box[3] <= 0:
-        return "L05", f"bbox {shown} has no area"
-    return "L04", f"bbox {shown} lies outside any image"

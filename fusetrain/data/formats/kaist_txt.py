@@ -17,6 +17,7 @@ from collections.abc import Collection
 from fusetrain.data.annotations import Annotations
 from fusetrain.data.formats.text_lines import (
     Box,
+    LabelLine,
     LineFault,
     Parsed,
     Token,
@@ -40,7 +41,7 @@ def read_kaist(
     Args:
         path: The file.
         name: How problems call the file; the path when empty.
-        ignored: Labels that count as ignored instead of giving a box.
+        ignored: Labels of which nobody knows what they are: excluded, whatever the class.
     """
     return read_with(path, lambda text: parse_kaist(text, name=name, ignored=ignored), name=name)
 
@@ -60,7 +61,9 @@ def _parse(tokens: list[Token], ignored: Collection[str]) -> Parsed:
         token.number(f"column {number}")
     label = tokens[0].text
     is_flagged = len(tokens) > IGNORE_COLUMN and tokens[IGNORE_COLUMN].number("ignore") != 0
-    return label, None if is_flagged or label in ignored else box
+    if label in ignored:
+        return LabelLine("", box, is_ignored=True)
+    return LabelLine(label, box, is_flagged)
 
 
 def _box(tokens: list[Token]) -> Box:

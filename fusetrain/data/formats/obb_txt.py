@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 from fusetrain.data.annotations import UNIT_HW, Annotations
 from fusetrain.data.formats.text_lines import (
+    LabelLine,
     LineFault,
     Parsed,
     Token,
@@ -89,7 +90,7 @@ def _parse_yolo(tokens: list[Token], class_names: Sequence[str] | None) -> Parse
         raise LineFault("L02", tokens[0].column, text)
     points = [token.number(what) for token, what in zip(tokens[1:], POINTS, strict=True)]
     label = str(int(number)) if class_names is None else class_names[int(number)]
-    return label, enclosing(points)
+    return LabelLine(label, enclosing(points))
 
 
 def _parse_dota(tokens: list[Token]) -> Parsed:
@@ -101,4 +102,4 @@ def _parse_dota(tokens: list[Token]) -> Parsed:
     points = [token.number(what) for token, what in zip(tokens[:8], POINTS, strict=True)]
     if len(tokens) == 10:
         tokens[9].number("difficulty")
-    return tokens[8].text, enclosing(points)
+    return LabelLine(tokens[8].text, enclosing(points))

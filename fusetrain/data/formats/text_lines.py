@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,9 +70,22 @@ class Token:
         return value
 
 
-# Name and x1, y1, x2, y2 of a line; None in place of the box where the authors excluded it; None
-# for a line that is no label.
-Parsed = tuple[str, Box | None] | None
+class LabelLine(NamedTuple):
+    """One box of a label file.
+
+    Attributes:
+        name: Its class; of an excluded box, empty stands for any class.
+        box: x1, y1, x2, y2.
+        is_ignored: The authors excluded it.
+    """
+
+    name: str
+    box: Box
+    is_ignored: bool = False
+
+
+Parsed = LabelLine | None
+"""What a line says; None where it is no label."""
 
 
 def read_with(
@@ -110,11 +124,8 @@ def parse_lines(
     if text.count("\n") > MAX_LINES or len(text) > MAX_CHARS:
         reason = f"more than {MAX_LINES} lines or {MAX_CHARS // 2**20} MiB for one image"
         return unreadable(reason, name=name)
-    boxes: list[Box] = []
-    names: list[str] = []
-    lines: list[int] = []
+    found: list[tuple[int, LabelLine]] = []
     problems: list[LabelProblem] = []
-    num_ignored = 0
     for number, line in enumerate(text.split("\n"), start=1):
         try:
             tokens = _tokens(line)
@@ -122,21 +133,36 @@ def parse_lines(
         except LineFault as fault:
             problems.append(fault.problem(name, number))
             continue
-        if parsed is None:
-            continue
-        if parsed[1] is None:
-            num_ignored += 1
-            continue
-        names.append(parsed[0])
-        boxes.append(parsed[1])
-        lines.append(number)
+        if parsed is not None:
+            found.append((number, parsed))
+    return annotations_of(found, problems=problems, size_hw=size_hw, name=name)
+
+
+def annotations_of(
+    found: Sequence[tuple[int, LabelLine]],
+    *,
+    problems: Sequence[LabelProblem],
+    size_hw: tuple[int, int] | None,
+    name: str,
+) -> Annotations:
+    """Return the boxes of an image, those that the authors excluded apart from the others.
+
+    Args:
+        found: Line in the file, and the box there.
+        problems: What was left out.
+        size_hw: Size of the image that the boxes were drawn on; None where it is not known.
+        name: How problems call the file.
+    """
+    kept = [(number, entry) for number, entry in found if not entry.is_ignored]
+    ignored = [entry for _, entry in found if entry.is_ignored]
     return Annotations(
-        box_array(boxes),
-        tuple(names),
-        np.array(lines, np.int64),
+        _box_array([entry.box for _, entry in kept]),
+        tuple([entry.name for _, entry in kept]),
+        np.array([number for number, _ in kept], np.int64),
         size_hw,
         tuple(problems),
-        num_ignored,
+        _box_array([entry.box for entry in ignored]),
+        tuple([entry.name for entry in ignored]),
         name,
     )
 
@@ -147,7 +173,7 @@ def _tokens(line: str) -> list[Token]:
     return [Token(found[0], found.start() + 1) for found in re.finditer(r"\S+", line)]
 
 
-def box_array(boxes: list[Box]) -> NDArray[np.float64]:
+def _box_array(boxes: list[Box]) -> NDArray[np.float64]:
     """Return (N, 4) float64, also for no boxes."""
     return np.array(boxes, np.float64).reshape(-1, 4)
 

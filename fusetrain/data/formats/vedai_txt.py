@@ -14,6 +14,7 @@ import os
 
 from fusetrain.data.annotations import Annotations
 from fusetrain.data.formats.text_lines import (
+    LabelLine,
     LineFault,
     Parsed,
     Token,
@@ -77,4 +78,4 @@ def _parse(tokens: list[Token]) -> Parsed:
     xs = [token.number("corner x") for token in tokens[6:10]]
     ys = [token.number("corner y") for token in tokens[10:14]]
     points = [value for pair in zip(xs, ys, strict=True) for value in pair]
-    return NAMES[int(number)], enclosing(points)
+    return LabelLine(NAMES[int(number)], enclosing(points))

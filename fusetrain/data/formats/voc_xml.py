@@ -16,15 +16,14 @@ import math
 import os
 from collections.abc import Mapping
 
-import numpy as np
-
 from fusetrain.data.annotations import Annotations
 from fusetrain.data.files import read_bytes
 from fusetrain.data.formats.text_lines import (
     Box,
+    LabelLine,
     LineFault,
     Token,
-    box_array,
+    annotations_of,
     enclosing,
     unreadable,
 )
@@ -63,7 +62,8 @@ def read_voc(
         one_based: `bndbox` counts pixels from 1 and includes the last one.
         keep_difficult: Take objects that are marked difficult; VOC leaves them out of training and
             scoring, and so they count as ignored.
-        renamed: Class names to put in place of others; an empty one counts the box as ignored.
+        renamed: Class names to put in place of others; an empty one excludes the box, whatever the
+            class.
     """
     name = name or os.fspath(path)
     try:
@@ -91,28 +91,21 @@ def parse_voc(
     if root.tag != "annotation":
         text = f"the document is a <{root.tag[:40]}>, expected an <annotation>"
         return unreadable(text, name=name, line=root.line, column=root.column)
-    boxes: list[Box] = []
-    names: list[str] = []
-    lines: list[int] = []
+    found: list[tuple[int, LabelLine]] = []
     problems: list[LabelProblem] = []
-    num_ignored = 0
     for element in root.all("object"):
+        is_ignored = False
         try:
             label = _label(element)
             label = renamed.get(label, label)
             is_ignored = not label or (not keep_difficult and _is_marked(element, "difficult"))
-            box = None if is_ignored else _box(element, shift=1.0 if one_based else 0.0)
+            box = _box(element, shift=1.0 if one_based else 0.0)
         except LineFault as fault:
-            problems.append(fault.problem(name, element.line))
+            if not is_ignored:
+                problems.append(fault.problem(name, element.line))
             continue
-        if box is None:
-            num_ignored += 1
-            continue
-        names.append(label)
-        boxes.append(box)
-        lines.append(element.line)
-    found = (box_array(boxes), tuple(names), np.array(lines, np.int64))
-    return Annotations(*found, _size_hw(root), tuple(problems), num_ignored, name)
+        found.append((element.line, LabelLine(label, box, is_ignored)))
+    return annotations_of(found, problems=problems, size_hw=_size_hw(root), name=name)
 
 
 def _label(element: Element) -> str:

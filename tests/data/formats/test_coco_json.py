@@ -48,7 +48,8 @@ def test_boxes_are_joined_with_their_images_by_id() -> None:
     assert found.problems == ()
     first, second, third = (found.annotations(row) for row in range(3))
     assert first.boxes_xyxy_px.tolist() == [[5, 6, 12, 14], [1, 2, 4, 6]]
-    assert (first.names, first.num_ignored, first.size_hw) == (("person", "dog"), 1, (512, 640))
+    assert (first.names, first.ignored_names) == (("person", "dog"), ("person",))
+    assert (first.num_ignored, first.size_hw) == (1, (512, 640))
     assert second.boxes_xyxy_px.tolist() == [[0, 10, 64, 30.5]]
     assert (len(third), third.size_hw, third.path) == (0, None, "a.json")
     labels = to_labels(second, size_hw=None, class_names=found.class_names)
@@ -140,7 +141,7 @@ def test_bad_entry_is_left_out_and_reported(where: str, entry: Any, words: str) 
     (problem,) = found.problems
     assert (problem.code, problem.path, problem.is_left_out) == ("L01", "a.json", True)
     assert words in problem.message
-    assert (len(found), len(found.class_names), len(found.box_classes)) == (3, 2, 3)
+    assert (len(found), len(found.class_names), len(found.boxes.classes)) == (3, 2, 3)
 
 
 def test_annotation_ids_used_twice_are_told_and_their_boxes_kept() -> None:
@@ -150,7 +151,7 @@ def test_annotation_ids_used_twice_are_told_and_their_boxes_kept() -> None:
     (problem,) = found.problems
     assert (problem.code, problem.is_left_out) == ("L01", False)
     assert "annotation 1" in problem.message
-    assert len(found.box_classes) == 3
+    assert len(found.boxes.classes) == 3
 
 
 def test_categories_of_one_name_are_one_class() -> None:
@@ -229,8 +230,8 @@ def test_m3fd_sample(samples: Path) -> None:
     assert first.boxes_xyxy_px[0].tolist() == [45, 371, 82, 478]
     assert len(first) == 11
     assert (
-        len(found.box_classes)
-        == found.box_ends[-1]
+        len(found.boxes.classes)
+        == found.boxes.ends[-1]
         == sum(map(len, (found.annotations(row) for row in range(3))))
     )
 

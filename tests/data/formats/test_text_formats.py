@@ -36,7 +36,8 @@ def test_kaist_counts_flagged_and_unsure_boxes_as_ignored() -> None:
         "cyclist 1 1 5 5 0 0 0 0 0 0 0\n"
     )
     found = parse_kaist(text)
-    assert (found.names, found.num_ignored) == (("cyclist",), 2)
+    assert (found.names, found.ignored_names) == (("cyclist",), ("person", ""))
+    assert found.ignored_boxes_xyxy_px.tolist() == [[1, 1, 6, 6]] * 2
     assert parse_kaist(text, ignored=()).names == ("person?", "cyclist")
 
 

@@ -7,6 +7,7 @@ import pytest
 from fusetrain.data.annotations import to_labels
 from fusetrain.data.formats.voc_xml import DRONEVEHICLE_NAMES, parse_voc, read_voc
 from fusetrain.data.formats.xml_tree import MAX_DEPTH, XmlFault, parse_xml
+from fusetrain.data.labels import ANY_CLASS
 
 LLVIP = b"""<?xml version="1.0" encoding="utf-8"?>
 <annotation>
@@ -31,6 +32,8 @@ DRONEVEHICLE = b"""<annotation><size><width>840</width><height>712</height></siz
 </robndbox></object>
 <object><name>car</name><point><x>100</x><y>100</y></point></object>
 <object><name>*</name><point><x>1</x><y>1</y></point></object>
+<object><name>*</name>
+<bndbox><xmin>90</xmin><ymin>120</ymin><xmax>160</xmax><ymax>150</ymax></bndbox></object>
 </annotation>"""
 
 
@@ -55,15 +58,19 @@ def test_shapes_of_dronevehicle_are_enclosed_and_its_spellings_mended() -> None:
     expected = [[254, 258, 279, 321], [300, 300, 340, 380], [390, 270, 410, 330]]
     assert found.boxes_xyxy_px.tolist() == [pytest.approx(box) for box in expected]
     assert [(p.code, p.line) for p in found.problems] == [("L05", 8)]
-    assert found.num_ignored == 1
+    assert found.ignored_names == ("",)  # of any class; a point has no area to look away from
     labels = to_labels(found, size_hw=None, class_names=found.names, border_px=100)
+    assert labels.regions.classes.tolist() == [ANY_CLASS]
+    left_in_view = [30 / 640, 35 / 512, 60 / 640, 30 / 512]
+    assert labels.regions.boxes_cxcywh_unit[0] == pytest.approx(left_in_view)
     assert labels.boxes_cxcywh_unit[1] == pytest.approx([220 / 640, 240 / 512, 40 / 640, 80 / 512])
 
 
 def test_difficult_objects_count_as_ignored_unless_wanted() -> None:
     data = LLVIP.replace(b"<difficult>0<", b"<difficult>1<")
     found = parse_voc(data)
-    assert (len(found), found.num_ignored) == (1, 1)
+    assert (len(found), found.ignored_names) == (1, ("person",))
+    assert found.ignored_boxes_xyxy_px.tolist() == [[0, 383, 66, 613]]
     assert len(parse_voc(data, keep_difficult=True)) == 2
 
 
