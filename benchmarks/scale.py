@@ -22,7 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from measuring.drawn_pairs import BOXES_PER_PAIR, write_pairs
+from measuring.drawn_pairs import BOXES_PER_PAIR, drawn_index, write_pairs
 from measuring.tables import table_text
 
 from fusetrain.checks.audit import AuditOptions, audit, scan_splits
@@ -32,7 +32,7 @@ from fusetrain.checks.flow.judging import Evidence, judge
 from fusetrain.checks.flow.pool import default_workers
 from fusetrain.checks.flow.tasks import list_pairs
 from fusetrain.checks.images import PairFacts
-from fusetrain.data.index import DatasetIndex, PackedPaths, SplitScan, scan_split
+from fusetrain.data.index import SplitScan, scan_split
 from fusetrain.data.index_store import load_index, save_index
 from fusetrain.data.pairing import Pairing
 from fusetrain.data.spec import load_spec
@@ -162,27 +162,6 @@ def time_merging(folder: Path, records: int) -> Figures:
         ("memory that they add, MiB", f"{(after - before) / MEGA:.0f}"),
         (f"all facts and labels judged ({len(found):,} findings), s", f"{judging():.0f}"),
     ]
-
-
-def drawn_index(count: int) -> DatasetIndex:
-    """Return an index of pairs that are nowhere."""
-    rng = np.random.default_rng(0)
-    names = [f"sequence{row // 500:05d}_{row:07d}" for row in range(count)]
-    boxes = rng.uniform(0.2, 0.4, (count * BOXES_PER_PAIR, 4)).astype(np.float32)
-    return DatasetIndex(
-        "train",
-        "/nowhere",
-        ("person",),
-        PackedPaths.pack(names),
-        PackedPaths.pack([f"images/train/{name}.jpg" for name in names]),
-        PackedPaths.pack([f"imagesIR/train/{name}.jpg" for name in names]),
-        np.full(count, 100_000, np.int64),
-        np.full(count, 50_000, np.int64),
-        np.ones(count, np.bool_),
-        np.arange(1, count + 1, dtype=np.int64) * BOXES_PER_PAIR,
-        boxes,
-        np.zeros(len(boxes), np.int64),
-    )
 
 
 def drawn_scan(count: int) -> SplitScan:

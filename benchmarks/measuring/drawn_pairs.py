@@ -1,4 +1,4 @@
-"""A data set of any size for timings: a few drawn pairs of 640 x 512 px under many names."""
+"""Data sets of any size for timings: drawn pairs of 640 x 512 px under many names, or no files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from fusetrain.data.index import DatasetIndex, PackedPaths
 
 NUM_DRAWN = 20
 BOXES_PER_PAIR = 5
@@ -33,3 +35,24 @@ def write_pairs(root: Path, count: int) -> Path:
     path = root / "data.yaml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def drawn_index(count: int) -> DatasetIndex:
+    """Return an index of pairs that are nowhere."""
+    rng = np.random.default_rng(0)
+    names = [f"sequence{row // 500:05d}_{row:07d}" for row in range(count)]
+    boxes = rng.uniform(0.2, 0.4, (count * BOXES_PER_PAIR, 4)).astype(np.float32)
+    return DatasetIndex(
+        "train",
+        "/nowhere",
+        ("person",),
+        PackedPaths.pack(names),
+        PackedPaths.pack([f"images/train/{name}.jpg" for name in names]),
+        PackedPaths.pack([f"imagesIR/train/{name}.jpg" for name in names]),
+        np.full(count, 100_000, np.int64),
+        np.full(count, 50_000, np.int64),
+        np.ones(count, np.bool_),
+        np.arange(1, count + 1, dtype=np.int64) * BOXES_PER_PAIR,
+        boxes,
+        np.zeros(len(boxes), np.int64),
+    )

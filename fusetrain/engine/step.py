@@ -204,18 +204,21 @@ class StepRunner:
         self.scaler.unscale_(self.optimizer)
         grads = [value.grad for value in self._parameters if value.grad is not None]
         norm = nn.utils.get_total_norm(grads, foreach=True)
-        # On a CPU it is known at once whether they have to be touched, which takes as long again.
-        if self.lag or norm.item() > self.clip_norm:
-            nn.utils.clip_grads_with_norm_(self._parameters, self.clip_norm, norm, foreach=True)
         self.grad_norm = norm.detach()
         skipped = (~norm.isfinite()).float()
         self._counts += torch.stack(
             (skipped.new_ones(()), (norm > self.clip_norm) * (1 - skipped), skipped)
         )
         if self.scaler.is_enabled():
+            nn.utils.clip_grads_with_norm_(self._parameters, self.clip_norm, norm, foreach=True)
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
+            # The optimizer divides while it reads them, which saves a pass over all gradients; on a
+            # CPU it is known at once whether it has to.
+            is_long = self.lag > 0 or norm.item() > self.clip_norm
+            excess = (norm / self.clip_norm).clamp(min=1.0) if is_long else None
+            self.optimizer.grad_scale = excess  # type: ignore[attr-defined]
             self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
             self.optimizer.step()
         return skipped
