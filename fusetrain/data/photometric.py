@@ -7,6 +7,8 @@ purpose. Pixels are (H, W, 4) uint8 R, G, B, IR.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,20 +23,22 @@ YIQ_FROM_RGB = np.array(
     [[0.299, 0.587, 0.114], [0.595716, -0.274453, -0.321263], [0.211456, -0.522591, 0.311135]]
 )
 RGB_FROM_YIQ = np.linalg.inv(YIQ_FROM_RGB)
-# The parts of a colour map: luma kept, colour kept, colour turned by a right angle.
-LUMA_COLOUR_TURNED = np.stack(
-    [
-        RGB_FROM_YIQ @ np.array(part) @ YIQ_FROM_RGB
-        for part in (
-            [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]],
-            [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
-            [[0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]],
-        )
-    ]
-).reshape(3, 9)
 # Coefficients are multiples of one over this: sums of their products with levels are then exact in
 # float32, in whatever order a processor adds them, and the pixels are the same everywhere.
 STEPS = 2048
+# The parts of a map of levels, (4, 16): luma kept, colour kept, colour turned by a right angle,
+# infrared kept. Each is (4, 4) from R, G, B, IR (row) to R, G, B, IR (column).
+PARTS = np.zeros((4, 4, 4))
+PARTS[:3, :3, :3] = [
+    (RGB_FROM_YIQ @ np.array(part) @ YIQ_FROM_RGB).T
+    for part in (
+        [[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]],
+        [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]],
+        [[0.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]],
+    )
+]
+PARTS[3, 3, 3] = 1.0
+PARTS = PARTS.reshape(4, 16)
 # So many pixels are mapped by one row of a matrix product: it shall be as wide as a register.
 TOGETHER = 4
 ROW = 4 * TOGETHER
@@ -97,23 +101,21 @@ def draw_looks(
         canvas: Side of the canvas in px, which ``ir_shift`` is a share of.
         count: Number of looks.
     """
-    draws = rng.uniform(-1.0, 1.0, (10, count))
+    draws = rng.uniform(-1.0, 1.0, (count, 10)).tolist()
     mixings: NDArray[np.float32] | list[None] = [None] * count
     offsets: NDArray[np.float32] | list[None] = [None] * count
     if ranges.hsv_h or ranges.hsv_s or ranges.hsv_v or ranges.ir_gain or ranges.ir_invert:
-        mixings, offsets = _level_maps(draws[:6], ranges)
+        mixings, offsets = _level_maps([_shares(draw, ranges) for draw in draws])
     reach = ranges.ir_shift * canvas
-    shifts = np.rint(reach * draws[6:8]).astype(int).T.tolist()
-    noises, stripes = (255.0 * (draws[8:] + 1.0) / 2).tolist()
     return [
         Look(
-            mixings[number],
-            offsets[number],
-            ranges.ir_noise * noises[number],
-            (shifts[number][0], shifts[number][1]),
-            ranges.ir_stripes * stripes[number],
+            mixing,
+            offset,
+            ir_noise=ranges.ir_noise * 127.5 * (draw[6] + 1.0),
+            ir_shift_xy=(round(reach * draw[8]), round(reach * draw[9])),
+            ir_stripes=ranges.ir_stripes * 127.5 * (draw[7] + 1.0),
         )
-        for number in range(count)
+        for mixing, offset, draw in zip(mixings, offsets, draws, strict=True)
     ]
 
 
@@ -178,31 +180,33 @@ def drop_modality(
         pixels[..., 3] = PADDING
 
 
-def _level_maps(
-    draws: NDArray[np.float64], ranges: PhotometricRanges
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return `Look.mixing` and `Look.offset` of N looks, for draws (6, N) in [-1, 1]."""
-    hue, saturation, brightness, gain_draw, offset, invert = draws
-    turn = 2 * np.pi * ranges.hsv_h * hue
-    stretch = 1.0 + ranges.hsv_s * saturation
-    parts = np.stack((np.ones_like(turn), stretch * np.cos(turn), stretch * np.sin(turn)), axis=1)
-    parts *= (1.0 + ranges.hsv_v * brightness)[:, None]
-    mixing, offsets = np.zeros((draws.shape[1], 4, 4)), np.zeros((draws.shape[1], 4))
-    mixing[:, :3, :3] = (parts @ LUMA_COLOUR_TURNED).reshape(-1, 3, 3).transpose(0, 2, 1)
+def _shares(draw: Sequence[float], ranges: PhotometricRanges) -> tuple[float, ...]:
+    """Return the shares of PARTS for draws in [-1, 1], and the offset of infrared."""
+    hue, saturation, brightness, gain_draw, offset_draw, invert = draw[:6]
+    turn = 2 * math.pi * ranges.hsv_h * hue
+    light = 1.0 + ranges.hsv_v * brightness
+    colour = light * (1.0 + ranges.hsv_s * saturation)
     gain = 1.0 + ranges.ir_gain * gain_draw
     is_inverted = (invert + 1.0) / 2 < ranges.ir_invert
     # The grey of padding, or of padding inverted, stays what it is but for the offset.
-    mixing[:, 3, 3] = np.where(is_inverted, -gain, gain)
-    offsets[:, 3] = PADDING + ranges.ir_gain * IR_OFFSET * offset
-    offsets[:, 3] += gain * np.where(is_inverted, 255 - PADDING, -PADDING)
-    blocks = np.zeros((len(mixing), TOGETHER, 4, TOGETHER, 4), np.float32)
+    offset = PADDING + ranges.ir_gain * IR_OFFSET * offset_draw
+    offset += gain * (255 - PADDING if is_inverted else -PADDING)
+    gain = -gain if is_inverted else gain
+    return light, colour * math.cos(turn), colour * math.sin(turn), gain, offset
+
+
+def _level_maps(
+    shares: Sequence[tuple[float, ...]],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return `Look.mixing` and `Look.offset` of N looks."""
+    numbers = np.array(shares)
+    mixing = (np.rint(numbers[:, :4] @ PARTS * STEPS) / STEPS).reshape(-1, 4, 4)
+    blocks = np.zeros((len(numbers), TOGETHER, 4, TOGETHER, 4), np.float32)
     for number in range(TOGETHER):
-        blocks[:, number, :, number] = _in_steps(mixing)
-    return blocks.reshape(-1, ROW, ROW), np.tile(_in_steps(offsets), TOGETHER)
-
-
-def _in_steps(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (np.rint(values * STEPS) / STEPS).astype(np.float32)
+        blocks[:, number, :, number] = mixing
+    offsets = np.zeros((len(numbers), TOGETHER, 4), np.float32)
+    offsets[:, :, 3] = np.rint(numbers[:, 4:] * STEPS) / STEPS
+    return blocks.reshape(-1, ROW, ROW), offsets.reshape(-1, ROW)
 
 
 def _remixed(
