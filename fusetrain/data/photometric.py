@@ -26,8 +26,8 @@ RGB_FROM_YIQ = np.linalg.inv(YIQ_FROM_RGB)
 # Coefficients are multiples of one over this: sums of their products with levels are then exact in
 # float32, in whatever order a processor adds them, and the pixels are the same everywhere.
 STEPS = 2048
-# The parts of a map of levels, (4, 16): luma kept, colour kept, colour turned by a right angle,
-# infrared kept. Each is (4, 4) from R, G, B, IR (row) to R, G, B, IR (column).
+# The parts of a map of levels: luma kept, colour kept, colour turned by a right angle, infrared
+# kept; each from R, G, B, IR (row) to R, G, B, IR (column).
 PARTS = np.zeros((4, 4, 4))
 PARTS[:3, :3, :3] = [
     (RGB_FROM_YIQ @ np.array(part) @ YIQ_FROM_RGB).T
@@ -38,7 +38,6 @@ PARTS[:3, :3, :3] = [
     )
 ]
 PARTS[3, 3, 3] = 1.0
-PARTS = PARTS.reshape(4, 16)
 # So many pixels are mapped by one row of a matrix product: it shall be as wide as a register.
 TOGETHER = 4
 ROW = 4 * TOGETHER
@@ -200,7 +199,7 @@ def _level_maps(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return `Look.mixing` and `Look.offset` of N looks."""
     numbers = np.array(shares)
-    mixing = (np.rint(numbers[:, :4] @ PARTS * STEPS) / STEPS).reshape(-1, 4, 4)
+    mixing = (np.rint(numbers[:, :4] @ PARTS.reshape(4, 16) * STEPS) / STEPS).reshape(-1, 4, 4)
     blocks = np.zeros((len(numbers), TOGETHER, 4, TOGETHER, 4), np.float32)
     for number in range(TOGETHER):
         blocks[:, number, :, number] = mixing
