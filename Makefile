@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := runs/fuse/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo newcomer test slow faults kills fuzz lint type docs site sbom bench clean
+.PHONY: help demo newcomer test slow faults kills fuzz lint type docs site sbom bench guard clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  \1\t/' | expand -t 10
@@ -65,6 +65,9 @@ bench: $(READY)  ## measure: evaluation, demo, a training step; ROADSCENE=FOLDER
 	$(BIN)/python benchmarks/safety.py
 	$(BIN)/python benchmarks/peer_step.py --pip-args '$(PIP_ARGS)'
 	$(if $(ROADSCENE),$(BIN)/python benchmarks/roadscene.py --data '$(ROADSCENE)' --seeds 0 1 2)
+
+guard: $(READY)  ## fail where a training step has become 15 % slower, measured against a convolution
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/guard.py
 
 clean:  ## remove the environment, the demo and all caches; other runs stay
 	rm -rf $(VENV) benchmarks/.env demo $(RUN) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

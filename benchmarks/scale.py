@@ -22,8 +22,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from measuring.drawn_pairs import BOXES_PER_PAIR, drawn_index, write_pairs
 from measuring.tables import table_text
-from PIL import Image
 
 from fusetrain.checks.audit import AuditOptions, audit, scan_splits
 from fusetrain.checks.flow.facts import FactsTable
@@ -32,13 +32,11 @@ from fusetrain.checks.flow.judging import Evidence, judge
 from fusetrain.checks.flow.pool import default_workers
 from fusetrain.checks.flow.tasks import list_pairs
 from fusetrain.checks.images import PairFacts
-from fusetrain.data.index import DatasetIndex, PackedPaths, SplitScan, scan_split
+from fusetrain.data.index import SplitScan, scan_split
 from fusetrain.data.index_store import load_index, save_index
 from fusetrain.data.pairing import Pairing
 from fusetrain.data.spec import load_spec
 
-NUM_DRAWN = 20
-BOXES_PER_PAIR = 5
 SHARDS = 8
 SEED_ROWS = 2_000
 MEGA = 2**20
@@ -55,7 +53,7 @@ def main() -> None:
     rows: Figures = []
     with tempfile.TemporaryDirectory(prefix="fusetrain-scale-") as name:
         folder = Path(name)
-        write_files(folder / "set", chosen.pairs)
+        write_pairs(folder / "set", chosen.pairs)
         for measure in (time_names, time_labels, time_headers, time_pixels):
             rows += alone(measure, folder / "set", 0)
         for measure in (time_saving, time_loading, time_shards, time_merging):
@@ -67,27 +65,6 @@ def alone(measure: Callable[[Path, int], Figures], folder: Path, records: int) -
     """Return what a measurement gives in a process of its own."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         return executor.submit(measure, folder, records).result()
-
-
-def write_files(root: Path, count: int) -> None:
-    """Write a set whose files are links to NUM_DRAWN drawn pairs."""
-    rng = np.random.default_rng(0)
-    for part in ("images", "imagesIR", "labels", ".drawn"):
-        (root / part / "train").mkdir(parents=True)
-    for number in range(NUM_DRAWN):
-        for part, shape in (("images", (32, 40, 3)), ("imagesIR", (32, 40))):
-            coarse = Image.fromarray(rng.integers(0, 256, shape, np.uint8))
-            image = coarse.resize((640, 512), Image.Resampling.BICUBIC)
-            image.save(root / ".drawn" / f"{part}{number}.jpg", quality=90)
-        boxes = rng.uniform(0.2, 0.4, (BOXES_PER_PAIR, 4))
-        lines = (f"0 {' '.join(f'{value:.6f}' for value in box)}\n" for box in boxes)
-        (root / ".drawn" / f"labels{number}.txt").write_text("".join(lines), encoding="ascii")
-    for row in range(count):
-        for part, suffix in (("images", "jpg"), ("imagesIR", "jpg"), ("labels", "txt")):
-            source = root / ".drawn" / f"{part}{row % NUM_DRAWN}.{suffix}"
-            os.link(source, root / part / "train" / f"sequence{row // 500:05d}_{row:07d}.{suffix}")
-    text = "path: .\ntrain: images/train\nnames: [person]\n"
-    (root / "data.yaml").write_text(text, encoding="utf-8")
 
 
 def time_names(root: Path, _: int) -> Figures:
@@ -187,27 +164,6 @@ def time_merging(folder: Path, records: int) -> Figures:
     ]
 
 
-def drawn_index(count: int) -> DatasetIndex:
-    """Return an index of pairs that are nowhere."""
-    rng = np.random.default_rng(0)
-    names = [f"sequence{row // 500:05d}_{row:07d}" for row in range(count)]
-    boxes = rng.uniform(0.2, 0.4, (count * BOXES_PER_PAIR, 4)).astype(np.float32)
-    return DatasetIndex(
-        "train",
-        "/nowhere",
-        ("person",),
-        PackedPaths.pack(names),
-        PackedPaths.pack([f"images/train/{name}.jpg" for name in names]),
-        PackedPaths.pack([f"imagesIR/train/{name}.jpg" for name in names]),
-        np.full(count, 100_000, np.int64),
-        np.full(count, 50_000, np.int64),
-        np.ones(count, np.bool_),
-        np.arange(1, count + 1, dtype=np.int64) * BOXES_PER_PAIR,
-        boxes,
-        np.zeros(len(boxes), np.int64),
-    )
-
-
 def drawn_scan(count: int) -> SplitScan:
     """Return a scan of such an index."""
     index = drawn_index(count)
@@ -218,7 +174,7 @@ def drawn_scan(count: int) -> SplitScan:
 def drawn_facts(count: int) -> FactsTable[PairFacts]:
     """Return facts of pairs that all differ: those of the drawn files, with other digests."""
     with tempfile.TemporaryDirectory() as name:
-        write_files(Path(name) / "set", SEED_ROWS)
+        write_pairs(Path(name) / "set", SEED_ROWS)
         report = audit(load_spec(Path(name) / "set/data.yaml"), options=AuditOptions("off"))
     seed = FactsTable.pack(PairFacts, list(report.facts))
     whole = FactsTable.join(PairFacts, [seed] * -(-count // SEED_ROWS))

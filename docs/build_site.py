@@ -34,7 +34,14 @@ OUTSIDE: Mapping[str, str] = {
 NAV: Mapping[str, tuple[str, ...]] = {
     "Start": ("index.md", "quickstart.md", "moving.md"),
     "Data": ("datasets.md", "public-sets.md", "check-data.md", "prepare.md"),
-    "Training": ("models.md", "schedules.md", "tune.md", "resume.md", "faults.md"),
+    "Training": (
+        "models.md",
+        "augmentation.md",
+        "schedules.md",
+        "tune.md",
+        "resume.md",
+        "faults.md",
+    ),
     "Many processes": ("distributed.md", "trackers.md"),
     "Looking": ("report.md", "diagnose.md", "val.md"),
     "Using": ("predict.md", "export.md", "python.md"),

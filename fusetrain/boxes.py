@@ -31,7 +31,8 @@ def cxcywh_unit_to_xyxy_px(boxes_cxcywh_unit: Tensor, size_hw: tuple[int, int]) 
 
 def areas_px(boxes_xyxy_px: Tensor) -> Tensor:
     """Return the areas (...,) of (..., 4) boxes; negative extents count as zero."""
-    return (boxes_xyxy_px[..., 2:] - boxes_xyxy_px[..., :2]).clamp(min=0).prod(dim=-1)
+    left, top, right, bottom = boxes_xyxy_px.unbind(-1)
+    return (right - left).clamp(min=0) * (bottom - top).clamp(min=0)
 
 
 def iou(boxes_xyxy_px: Tensor, others_xyxy_px: Tensor) -> Tensor:
@@ -41,9 +42,11 @@ def iou(boxes_xyxy_px: Tensor, others_xyxy_px: Tensor) -> Tensor:
         boxes_xyxy_px: (..., 4).
         others_xyxy_px: (..., 4), of a shape that broadcasts against the first.
     """
-    left_top = torch.maximum(boxes_xyxy_px[..., :2], others_xyxy_px[..., :2])
-    right_bottom = torch.minimum(boxes_xyxy_px[..., 2:], others_xyxy_px[..., 2:])
-    intersection = (right_bottom - left_top).clamp(min=0).prod(dim=-1)
+    left, top, right, bottom = boxes_xyxy_px.unbind(-1)
+    other_left, other_top, other_right, other_bottom = others_xyxy_px.unbind(-1)
+    width = torch.minimum(right, other_right) - torch.maximum(left, other_left)
+    height = torch.minimum(bottom, other_bottom) - torch.maximum(top, other_top)
+    intersection = width.clamp(min=0) * height.clamp(min=0)
     union = areas_px(boxes_xyxy_px) + areas_px(others_xyxy_px) - intersection
     return intersection / (union + EPSILON)
 

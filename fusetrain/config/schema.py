@@ -98,6 +98,9 @@ class TrainSettings(ToleranceSettings):
     save_every: SaveEvery = Field(
         SaveEvery(steps=None, minutes=15, epochs=1), description="When the state is written."
     )
+    balance: Fraction = Field(
+        0.0, description="How much more often rare classes are shown; 0.5 is by the square root."
+    )
     cache: Literal["none", "ram", "disk"] = Field("none", description="Where decoded pairs stay.")
     stages: list[StageSettings] = Field([], description="Staged training; empty is one stage.")
     freeze: list[Part] = Field([], description="Parts that stand still from the first step on.")
@@ -236,6 +239,7 @@ class AugmentSettings(Settings):
 
     mosaic: Fraction = Field(1.0, description="Share of samples composed of four pairs.")
     mixup: Fraction = Field(0.0, description="Share of samples blended with another.")
+    copy_paste: Fraction = Field(0.0, description="Share with objects of another pair pasted in.")
     close_mosaic: Annotated[int, Field(ge=0)] | None = Field(
         None, description="Last epochs without mosaic; none: min(10, epochs // 10)."
     )
@@ -252,6 +256,8 @@ class AugmentSettings(Settings):
     hsv_v: Fraction = Field(0.4, description="Brightness gain to either side (RGB).")
     ir_gain: Fraction = Field(0.2, description="Contrast gain and offset to either side (IR).")
     ir_noise: Fraction = Field(0.0, description="Sensor noise, standard deviation in [0, 1] (IR).")
+    ir_stripes: Fraction = Field(0.0, description="Column noise, likewise (IR).")
+    ir_invert: Fraction = Field(0.0, description="Share inverted, white-hot to black-hot (IR).")
     ir_shift: Fraction = Field(0.0, description="Shift of IR against RGB, share of the canvas.")
     drop_rgb: Fraction = Field(0.0, description="Share of samples without the RGB image.")
     drop_ir: Fraction = Field(0.0, description="Share of samples without the IR image.")

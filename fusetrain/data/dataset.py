@@ -1,27 +1,28 @@
-"""From a row of the index to a `PairedSample`: decode, resize, compose, augment.
+"""From a row of the index to a training sample: decode, resize, compose, augment.
 
-A training sample is a pure function of (seed, epoch, sample id): neither workers nor ranks nor the
-order of reading nor the cache change a pixel of it. Batches are made in `loader.py`.
+A training sample is a pure function of (seed, epoch, sample id, turn): neither workers nor ranks
+nor the order of reading nor the cache change a pixel of it. Samples for validation are made in
+`letterboxed.py`, batches in `loader.py`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fusetrain.data.cache import Entry, PairStore
+from fusetrain.data.copy_paste import Donor, paste_objects
 from fusetrain.data.image import RAW_WINDOW, ThermalWindow
 from fusetrain.data.index import DatasetIndex
-from fusetrain.data.letterboxed import letterboxed
+from fusetrain.data.order import SampleKey, class_weights
 from fusetrain.data.photometric import (
     PhotometricRanges,
     apply_look,
     blend,
-    draw_look,
+    draw_looks,
     drop_modality,
 )
 from fusetrain.data.placement import (
@@ -30,14 +31,14 @@ from fusetrain.data.placement import (
     Size,
     draw_mosaic,
     draw_single,
+    zoom_of,
 )
 from fusetrain.data.quarantine import LeftOutError, Quarantine
-from fusetrain.data.reader import train_reader, val_reader
+from fusetrain.data.reader import train_reader
 from fusetrain.data.transforms import (
     PADDING,
     boxes_in_pixels,
     cut,
-    letterbox_size,
     move_boxes,
     paste,
     size_filling,
@@ -53,20 +54,6 @@ CANVAS_SAMPLE = 500
 CANVAS_QUANTILE = 0.9
 
 
-class SampleKey(NamedTuple):
-    """What a training sample follows from, besides the seed.
-
-    Attributes:
-        epoch: 0-based.
-        sample_id: Row of the index.
-        compose: Mosaic and mixup may be used.
-    """
-
-    epoch: int
-    sample_id: int
-    compose: bool
-
-
 @dataclass(frozen=True)
 class Augmentation:
     """How training samples are varied; the default leaves pairs as they are.
@@ -74,6 +61,7 @@ class Augmentation:
     Attributes:
         mosaic: Share of samples composed of four pairs.
         mixup: Share of samples blended with another one.
+        copy_paste: Share of samples onto which objects of another pair are pasted.
         geometry: Draws that both modalities share.
         photometric: Draws of each modality.
         drop_rgb: Share of samples whose RGB is PADDING.
@@ -82,6 +70,7 @@ class Augmentation:
 
     mosaic: float = 0.0
     mixup: float = 0.0
+    copy_paste: float = 0.0
     geometry: GeometryRanges = field(default_factory=GeometryRanges)
     photometric: PhotometricRanges = field(default_factory=PhotometricRanges)
     drop_rgb: float = 0.0
@@ -100,6 +89,7 @@ class TrainDataset:
         augmentation: How samples are varied.
         window: Map from infrared counts to levels.
         seed: Seed of the run, the same on all ranks.
+        balance: How much more often pairs of rare classes are shown; see `order.class_weights`.
         cache: Where decoded pairs stay.
         quarantine: Pairs that are left out, and what happens then; None fails.
     """
@@ -112,6 +102,7 @@ class TrainDataset:
         augmentation: Augmentation,
         window: ThermalWindow = RAW_WINDOW,
         seed: int = 0,
+        balance: float = 0.0,
         cache: PairStore | None = None,
         quarantine: Quarantine | None = None,
     ) -> None:
@@ -121,6 +112,7 @@ class TrainDataset:
         self.single_canvas_hw = _common_canvas(index, imgsz, self.quarantine)
         self.augmentation = augmentation
         self.seed = seed
+        self.weights = class_weights(index, balance)
         self.reader = train_reader(
             index, imgsz=imgsz, scale=augmentation.geometry.scale, window=window, cache=cache
         )
@@ -129,27 +121,43 @@ class TrainDataset:
         return len(self.index)
 
     def __getitem__(self, key: SampleKey) -> PairedSample:
-        """Return a sample.
+        """Return a sample; see `draw`."""
+        return self.draw(key, np.empty((*self.canvas_hw(key), 4), np.uint8))
+
+    def canvas_hw(self, key: SampleKey) -> Size:
+        """Return height and width of a sample in px, the same for all keys of an epoch."""
+        may_be_mosaic = key.compose and self.augmentation.mosaic > 0
+        return (self.canvas, self.canvas) if may_be_mosaic else self.single_canvas_hw
+
+    def draw(self, key: SampleKey, canvas: NDArray[np.uint8]) -> PairedSample:
+        """Return a sample whose pixels are drawn on a canvas.
+
+        Args:
+            key: Which sample.
+            canvas: (H, W, 4) of `canvas_hw`, dense; what was there before plays no part.
 
         Raises:
             ImageError: An image cannot be read, and that is not put up with.
             LeftOutError: The pair is left out, or none was found to stand in for it.
         """
-        rng = np.random.default_rng(
-            np.random.SeedSequence(self.seed, spawn_key=(SAMPLE_STREAM, key.epoch, key.sample_id))
-        )
+        rng = self._generator(key)
         augmentation = self.augmentation
         skips = self.quarantine.policy == "skip"
-        row, original_hw, pixels, boxes, classes = self._composed(rng, key, may_skip=skips)
+        row, original_hw, boxes, classes = self._compose(rng, key, canvas, may_skip=skips)
+        if key.compose and rng.random() < augmentation.copy_paste:
+            more_boxes, more_classes = self._copy_paste(rng, key, canvas, boxes)
+            boxes = np.concatenate((boxes, more_boxes))
+            classes = np.concatenate((classes, more_classes))
         if key.compose and rng.random() < augmentation.mixup:
             other = key._replace(sample_id=int(rng.integers(len(self))))
-            *_, other_pixels, other_boxes, other_classes = self._composed(rng, other)
-            pixels = blend(pixels, other_pixels, float(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA)))
+            second = np.empty_like(canvas)
+            _, _, other_boxes, other_classes = self._compose(rng, other, second)
+            blend(canvas, second, float(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA)), out=canvas)
             boxes = np.concatenate((boxes, other_boxes))
             classes = np.concatenate((classes, other_classes))
-        drop_modality(rng, pixels, drop_rgb=augmentation.drop_rgb, drop_ir=augmentation.drop_ir)
+        drop_modality(rng, canvas, drop_rgb=augmentation.drop_rgb, drop_ir=augmentation.drop_ir)
         return PairedSample(
-            pixels=pixels,
+            pixels=canvas,
             boxes_xyxy_px=boxes.astype(np.float32),
             classes=classes,
             sample_id=row,
@@ -157,16 +165,46 @@ class TrainDataset:
             original_size_hw=original_hw,
         )
 
-    def _composed(
-        self, rng: np.random.Generator, key: SampleKey, *, may_skip: bool = False
-    ) -> tuple[int, Size, NDArray[np.uint8], NDArray[np.float64], NDArray[np.int64]]:
-        """Return one pair, or a mosaic that begins with it, on a canvas with its boxes.
+    def _generator(self, key: SampleKey) -> np.random.Generator:
+        """Return the source of all draws of a sample."""
+        place: tuple[int, ...] = (SAMPLE_STREAM, key.epoch, key.sample_id)
+        # The first turn has none in it: a balanced epoch shows what any other would.
+        place += (key.turn,) if key.turn else ()
+        return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=place))
+
+    def _copy_paste(
+        self,
+        rng: np.random.Generator,
+        key: SampleKey,
+        canvas: NDArray[np.uint8],
+        boxes: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Paste objects of a random pair; return their boxes (N, 4) and classes (N,)."""
+        row, (pixels, _) = self._pair(key.epoch, int(rng.integers(len(self))))
+        ranges = self.augmentation.geometry
+        looks = draw_looks(rng, self.augmentation.photometric, canvas=self.canvas, count=1)
+        donor = Donor(
+            pixels,
+            boxes_in_pixels(self.index.boxes_cxcywh_unit(row), pixels.shape[:2]),
+            zoom_of(rng.random(), pixels.shape[:2], canvas=self.canvas, scale=ranges.scale),
+            looks[0],
+        )
+        pasted, numbers = paste_objects(rng, canvas, boxes, donor)
+        return pasted, self.index.classes(row)[numbers]
+
+    def _compose(
+        self,
+        rng: np.random.Generator,
+        key: SampleKey,
+        canvas: NDArray[np.uint8],
+        *,
+        may_skip: bool = False,
+    ) -> tuple[int, Size, NDArray[np.float64], NDArray[np.int64]]:
+        """Draw one pair, or a mosaic that begins with it; return its boxes and their classes.
 
         Before them stand the row of the pair and the original size of its RGB image.
         """
         is_mosaic = key.compose and rng.random() < self.augmentation.mosaic
-        may_be_mosaic = key.compose and self.augmentation.mosaic > 0
-        canvas_hw = (self.canvas, self.canvas) if may_be_mosaic else self.single_canvas_hw
         others = rng.integers(len(self), size=3).tolist() if is_mosaic else []
         pairs = [self._pair(key.epoch, key.sample_id, may_skip=may_skip)]
         pairs += [self._pair(key.epoch, other) for other in others]
@@ -175,17 +213,17 @@ class TrainDataset:
         if is_mosaic:
             placements = draw_mosaic(rng, sizes, canvas=self.canvas, ranges=geometry)
         else:
-            placements = (draw_single(rng, sizes[0], canvas_hw=canvas_hw, ranges=geometry),)
-        canvas = np.full((*canvas_hw, 4), PADDING, np.uint8)
-        boxes, classes = [], []
-        for (number, (pixels, _)), placement in zip(pairs, placements, strict=True):
-            self._draw_tile(rng, canvas, pixels, placement)
-            whole = boxes_in_pixels(self.index.boxes_cxcywh_unit(number), pixels.shape[:2])
-            moved, kept = move_boxes(whole, placement)
-            boxes.append(moved[kept])
-            classes.append(self.index.classes(number)[kept])
+            single = draw_single(rng, sizes[0], canvas_hw=canvas.shape[:2], ranges=geometry)
+            placements = (single,)
+        self._draw_tiles(rng, canvas, [pixels for _, (pixels, _) in pairs], placements)
+        rows = [row for row, _ in pairs]
+        units = [self.index.boxes_cxcywh_unit(row) for row in rows]
+        counts = [len(boxes) for boxes in units]
+        sources = boxes_in_pixels(np.concatenate(units), np.repeat(sizes, counts, axis=0))
+        boxes, kept = move_boxes(sources, placements, counts=counts)
+        classes = np.concatenate([self.index.classes(row) for row in rows])
         first, (_, original_hw) = pairs[0]
-        return first, original_hw, canvas, np.concatenate(boxes), np.concatenate(classes)
+        return first, original_hw, boxes[kept], classes[kept]
 
     def _pair(self, epoch: int, row: int, *, may_skip: bool = False) -> tuple[int, Entry]:
         """Return a pair and its row; of one that is left out, the pair that stands in for it.
@@ -204,16 +242,21 @@ class TrainDataset:
             raise LeftOutError
         return row, entry
 
-    def _draw_tile(
+    def _draw_tiles(
         self,
         rng: np.random.Generator,
         canvas: NDArray[np.uint8],
-        pixels: NDArray[np.uint8],
-        placement: Placement,
+        sources: Sequence[NDArray[np.uint8]],
+        placements: Sequence[Placement],
     ) -> None:
-        look = draw_look(rng, self.augmentation.photometric, canvas=self.canvas)
-        tile = apply_look(rng, cut(pixels, placement), look)
-        paste(canvas, tile, placement, pixels.shape[:2])
+        """Draw each source where it comes to lie, and PADDING where none does."""
+        ranges = self.augmentation.photometric
+        looks = draw_looks(rng, ranges, canvas=self.canvas, count=len(sources))
+        if sum(placed.window_px for placed in placements) < canvas[..., 0].size:
+            canvas.fill(PADDING)
+        for pixels, placement, look in zip(sources, placements, looks, strict=True):
+            tile = apply_look(rng, cut(pixels, placement), look)
+            paste(canvas, tile, placement, pixels.shape[:2])
 
 
 def _common_canvas(index: DatasetIndex, imgsz: int, quarantine: Quarantine) -> Size:
@@ -227,64 +270,3 @@ def _common_canvas(index: DatasetIndex, imgsz: int, quarantine: Quarantine) -> S
     sizes = [size_filling(size_hw, imgsz) for size_hw in map(quarantine.size_hw, rows) if size_hw]
     height, width = np.quantile(sizes, CANVAS_QUANTILE, axis=0, method="higher").tolist()
     return up_to_stride(height), up_to_stride(width)
-
-
-class ValDataset:
-    """Pairs as they are, letterboxed: long side ``imgsz``, padded to the stride, not square.
-
-    Args:
-        index: The pairs.
-        imgsz: Long side in px.
-        window: Map from infrared counts to levels.
-        cache: Where decoded pairs stay; not the one of a `TrainDataset`.
-        quarantine: Pairs that are left out; None fails at an image that cannot be read.
-    """
-
-    def __init__(
-        self,
-        index: DatasetIndex,
-        *,
-        imgsz: int,
-        window: ThermalWindow = RAW_WINDOW,
-        cache: PairStore | None = None,
-        quarantine: Quarantine | None = None,
-    ) -> None:
-        self.index = index
-        self.quarantine = quarantine or Quarantine(index)
-        self.imgsz = imgsz
-        self.reader = val_reader(index, imgsz=imgsz, window=window, cache=cache)
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    @cached_property
-    def canvases_hw(self) -> tuple[Size | None, ...]:
-        """Return the canvas of each pair, from the headers of the RGB images.
-
-        None stands for a pair that is left out.
-
-        Raises:
-            ImageError: A file is unreadable, and that is not put up with.
-        """
-        sizes = map(self.quarantine.size_hw, range(len(self)))
-        return tuple(size_hw and letterbox_size(size_hw, self.imgsz) for size_hw in sizes)
-
-    def __getitem__(self, row: int) -> PairedSample:
-        """Return a pair.
-
-        Raises:
-            ImageError: An image cannot be read, and that is not put up with.
-            LeftOutError: The pair is left out.
-        """
-        entry = self.quarantine.read(self.reader, row)
-        if entry is None:
-            raise LeftOutError
-        content, original_hw = entry
-        return letterboxed(
-            content,
-            original_hw,
-            imgsz=self.imgsz,
-            sample_id=row,
-            boxes_cxcywh_unit=self.index.boxes_cxcywh_unit(row),
-            classes=self.index.classes(row),
-        )

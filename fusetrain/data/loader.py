@@ -1,116 +1,60 @@
-"""Batches of samples: which pairs, in which order, read by whom.
+"""Batches of samples: put together where they lie, read here or by loader workers.
 
 What a batch holds is a pure function of (seed, epoch, number of the batch); worker processes only
 change how soon it is there. The state of an interrupted epoch is therefore one number, the next
-batch. Shape legend: `fusetrain/sample.py`.
+batch. Which pairs a batch holds is decided in `order.py`. Shape legend: `fusetrain/sample.py`.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from fusetrain.data.dataset import SampleKey, TrainDataset, ValDataset
+from fusetrain.data.dataset import TrainDataset
+from fusetrain.data.letterboxed import ValDataset
+from fusetrain.data.order import EpochBatches, EpochKeys
 from fusetrain.data.quarantine import LeftOutError, Refusal
 from fusetrain.data.transforms import STRIDE
 from fusetrain.data.worker_process import Slot
 from fusetrain.data.workers import PATIENT, Patience, can_fork, read_ahead, read_here
-from fusetrain.errors import ConfigError, FusetrainError, ResourceError
+from fusetrain.errors import FusetrainError, ResourceError
 from fusetrain.sample import Batch, PairedSample
 
-ORDER_STREAM = 0
 
-
-@dataclass(frozen=True)
-class EpochBatches:
-    """The order of one epoch: a permutation cut into batches, the short last one kept.
-
-    Attributes:
-        num_pairs: Pairs of the epoch.
-        batch: Pairs of a batch over all ranks together.
-        seed: Seed of the run, the same on all ranks.
-        epoch: 0-based.
-        first_batch: Batches before this one are left out (resume).
-        rank: Number of this rank.
-        world_size: Number of ranks; each takes an equal share of a batch, of a short last batch
-            the first ranks take one pair more, and the last ones may have none.
-    """
-
-    num_pairs: int
-    batch: int
-    seed: int
-    epoch: int
-    first_batch: int = 0
-    rank: int = 0
-    world_size: int = 1
-
-    def __post_init__(self) -> None:
-        if self.batch < 1 or self.batch % self.world_size:
-            raise ConfigError(
-                f"train.batch {self.batch} cannot be dealt out over {self.world_size} ranks",
-                expected="a batch that is a multiple of the number of ranks",
-            )
-
-    @property
-    def total(self) -> int:
-        """Return the number of batches of the whole epoch."""
-        return -(-self.num_pairs // self.batch)
-
-    @property
-    def share(self) -> int:
-        """Return the number of pairs that this rank takes of a full batch."""
-        return self.batch // self.world_size
-
-    def __len__(self) -> int:
-        return max(0, self.total - self.first_batch)
-
-    def __iter__(self) -> Iterator[NDArray[np.int64]]:
-        order = self.order()
-        for number in range(self.first_batch, self.total):
-            whole = order[number * self.batch : (number + 1) * self.batch]
-            yield np.array_split(whole, self.world_size)[self.rank]
-
-    def order(self) -> NDArray[np.int64]:
-        """Return (num_pairs,) all pairs in the order of the epoch, over all ranks."""
-        sequence = np.random.SeedSequence(self.seed, spawn_key=(ORDER_STREAM, self.epoch))
-        return np.random.default_rng(sequence).permutation(self.num_pairs)
-
-
-def collate(samples: Sequence[PairedSample], *, out: NDArray[np.uint8] | None = None) -> Batch:
+def collate(samples: Sequence[PairedSample], *, pixels: NDArray[np.uint8] | None = None) -> Batch:
     """Stack samples of one canvas size; boxes are padded to the longest list.
 
     No samples at all, as a rank may get of a short last batch, give a batch of length 0.
 
     Args:
         samples: What is stacked.
-        out: Buffer at whose start the pixels are written; None takes new memory.
+        pixels: (B, H, W, 4) that the samples were drawn on; None copies theirs.
     """
     if not samples:
         return _no_samples()
-    shape = (len(samples), *samples[0].pixels.shape)
-    stacked = None if out is None else out[: math.prod(shape)].reshape(shape)
+    if pixels is None:
+        pixels = np.stack([sample.pixels for sample in samples])
     most = max(len(sample.classes) for sample in samples)
-    boxes = torch.zeros(len(samples), most, 4)
-    classes = torch.zeros(len(samples), most, dtype=torch.int64)
-    is_box = torch.zeros(len(samples), most, dtype=torch.bool)
+    boxes = np.zeros((len(samples), most, 4), np.float32)
+    classes = np.zeros((len(samples), most), np.int64)
+    is_box = np.zeros((len(samples), most), np.bool_)
     for row, sample in enumerate(samples):
         count = len(sample.classes)
-        boxes[row, :count] = torch.from_numpy(sample.boxes_xyxy_px)
-        classes[row, :count] = torch.from_numpy(np.array(sample.classes))
+        boxes[row, :count] = sample.boxes_xyxy_px
+        classes[row, :count] = sample.classes
         is_box[row, :count] = True
     return Batch(
-        pixels=torch.from_numpy(np.stack([sample.pixels for sample in samples], out=stacked)),
-        boxes_xyxy_px=boxes,
-        classes=classes,
-        is_box=is_box,
+        pixels=torch.from_numpy(pixels),
+        boxes_xyxy_px=torch.from_numpy(boxes),
+        classes=torch.from_numpy(classes),
+        is_box=torch.from_numpy(is_box),
         sample_ids=torch.tensor([sample.sample_id for sample in samples]),
         canvas_from_original=torch.from_numpy(
             np.stack([sample.canvas_from_original for sample in samples])
@@ -142,7 +86,7 @@ def train_batches(
         workers: Loader processes; 0 reads in this one.
         rank: Number of this rank.
         world_size: Number of ranks.
-        close_mosaic: Neither mosaic nor mixup.
+        close_mosaic: Neither mosaic nor mixup nor copy-paste.
         pin_memory: Put batches into page-locked memory.
         patience: What is put up with from loader processes.
 
@@ -152,10 +96,18 @@ def train_batches(
         DataError: More pairs are left out than may be.
         ResourceError: There is no memory, or too many workers broke down.
     """
-    order = EpochBatches(len(dataset), batch, dataset.seed, epoch, first_batch, rank, world_size)
-    keys = [[SampleKey(epoch, row, not close_mosaic) for row in ids.tolist()] for ids in order]
+    order = EpochBatches(
+        len(dataset),
+        batch,
+        dataset.seed,
+        epoch,
+        first_batch=first_batch,
+        rank=rank,
+        world_size=world_size,
+        weights=dataset.weights,
+    )
     return _iterate(
-        _Batches(dataset, keys),
+        _Batches(dataset, order.keys(compose=not close_mosaic)),
         workers=workers,
         slot_bytes=order.share * dataset.canvas**2 * 4,
         pin_memory=pin_memory,
@@ -202,9 +154,10 @@ def val_batches(
         for _, rows in sorted(rows_by_canvas.items())
         for start in range(0, len(rows), batch)
     ]
+    keys = keys[rank::world_size]
     largest = max((height * width for height, width in rows_by_canvas), default=0)
     return _iterate(
-        _Batches(dataset, keys[rank::world_size]),
+        _Batches(dataset, keys),
         workers=workers,
         slot_bytes=batch * largest * 4,
         pin_memory=pin_memory,
@@ -228,8 +181,10 @@ def _no_samples() -> Batch:
 class _Batches:
     """Batches of samples by key; what a user can mend comes back as a value."""
 
-    def __init__(self, dataset: TrainDataset | ValDataset, keys: Sequence[Sequence[Any]]) -> None:
-        self._dataset = dataset
+    def __init__(
+        self, dataset: TrainDataset | ValDataset, keys: EpochKeys | Sequence[Sequence[int]]
+    ) -> None:
+        self._dataset: Any = dataset
         self._quarantine = dataset.quarantine
         self._keys = keys
 
@@ -239,12 +194,8 @@ class _Batches:
     def read(self, number: int, slot: Slot | None = None) -> Batch | FusetrainError:
         if slot is not None:
             self._quarantine.reached = slot.reached
-        samples = []
         try:
-            for key in self._keys[number]:
-                with suppress(LeftOutError):
-                    samples.append(self._dataset[key])
-            return collate(samples, out=None if slot is None else slot.pixels)
+            return self._drawn(self._keys[number], slot)
         except FusetrainError as error:
             return error
         except MemoryError:
@@ -252,6 +203,20 @@ class _Batches:
                 "there is no memory to read a batch",
                 remedy="fewer `train.workers`, a smaller `train.batch` or `train.cache: none`",
             )
+
+    def _drawn(self, keys: Sequence[Any], slot: Slot | None) -> Batch:
+        """Draw the samples where their batch lies, one behind the other."""
+        if not keys:
+            return collate([])
+        shape = (len(keys), *self._dataset.canvas_hw(keys[0]), 4)
+        size = math.prod(shape)
+        memory = np.empty(size, np.uint8) if slot is None else slot.pixels[:size]
+        pixels = memory.reshape(shape)
+        samples: list[PairedSample] = []
+        for key in keys:
+            with suppress(LeftOutError):
+                samples.append(self._dataset.draw(key, pixels[len(samples)]))
+        return collate(samples, pixels=pixels[: len(samples)])
 
     def take_news(self) -> list[Refusal]:
         return self._quarantine.take_news()

@@ -6,13 +6,14 @@ Coordinates are continuous: pixel i spans [i, i + 1).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 MIN_TILE_SHARE = 0.2
+NUM_TILES = 4
 
 Size = tuple[int, int]
 Window = tuple[int, int, int, int]
@@ -42,20 +43,35 @@ class Placement:
         return bottom - top, right - left
 
     @property
+    def window_px(self) -> int:
+        """Return the canvas pixels of the window."""
+        height, width = self.window_size_hw
+        return height * width
+
+    @property
     def zoom_xy(self) -> tuple[float, float]:
         """Return canvas pixels a source pixel, along x and y."""
         left, top, right, bottom = self.crop_xyxy
         height, width = self.window_size_hw
         return width / (right - left), height / (bottom - top)
 
-    def canvas_from_source(self) -> NDArray[np.float64]:
-        """Return the (2, 3) affine map from source to canvas coordinates."""
+    def coefficients(self) -> tuple[float, float, float, float, float, float]:
+        """Return the affine map from source to canvas: x by x and y, y by x and y, shift x, y."""
         zoom_x, zoom_y = self.zoom_xy
-        turn = np.deg2rad(self.degrees)
-        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        linear = rotation @ np.diag([-zoom_x if self.is_flipped else zoom_x, zoom_y])
-        shift = _centre(self.window_xyxy) - linear @ _centre(self.crop_xyxy)
-        return np.column_stack((linear, shift))
+        if self.is_flipped:
+            zoom_x = -zoom_x
+        turn = math.radians(self.degrees)
+        cosine, sine = math.cos(turn), math.sin(turn)
+        x_by_x, x_by_y, y_by_x, y_by_y = (
+            cosine * zoom_x,
+            -sine * zoom_y,
+            sine * zoom_x,
+            cosine * zoom_y,
+        )
+        (from_x, from_y), (to_x, to_y) = _centre(self.crop_xyxy), _centre(self.window_xyxy)
+        shift_x = to_x - x_by_x * from_x - x_by_y * from_y
+        shift_y = to_y - y_by_x * from_x - y_by_y * from_y
+        return x_by_x, x_by_y, y_by_x, y_by_y, shift_x, shift_y
 
 
 @dataclass(frozen=True)
@@ -89,14 +105,20 @@ def draw_single(
         canvas_hw: Height and width of the canvas, px.
         ranges: What is drawn from.
     """
-    zoom = _draw_zoom(rng, size_hw, canvas=max(canvas_hw), scale=ranges.scale)
+    zoom_draw, *start_draws, flip_draw, turn_draw = rng.random(5).tolist()
+    zoom = zoom_of(zoom_draw, size_hw, canvas=max(canvas_hw), scale=ranges.scale)
     starts = []
-    for side, length in zip(reversed(size_hw), reversed(canvas_hw), strict=True):
+    for side, length, draw in zip(size_hw[::-1], canvas_hw[::-1], start_draws, strict=True):
         slack = length - side * zoom
         reach = max(0.0, -slack / 2) + ranges.translate * length
-        starts.append(slack / 2 + reach * rng.uniform(-1.0, 1.0))
-    region = (0, 0, canvas_hw[1], canvas_hw[0])
-    return _draw_pose(rng, _place(size_hw, zoom, start_xy=starts, region=region), ranges)
+        starts.append(slack / 2 + reach * (2 * draw - 1))
+    return _place(
+        size_hw,
+        zoom,
+        start_xy=starts,
+        region=(0, 0, canvas_hw[1], canvas_hw[0]),
+        pose=_pose(flip_draw, turn_draw, ranges),
+    )
 
 
 def draw_mosaic(
@@ -119,60 +141,86 @@ def draw_mosaic(
         canvas: Side of the canvas, px.
         ranges: What is drawn from; ``translate`` plays no part.
     """
-    zooms = [_draw_zoom(rng, size, canvas=canvas, scale=ranges.scale) for size in sizes_hw]
+    draws = rng.random((NUM_TILES, 5)).tolist()
+    split_draw_x, *split_draws_y = rng.random(3).tolist()
+    zooms = [
+        zoom_of(draw[0], size, canvas=canvas, scale=ranges.scale)
+        for draw, size in zip(draws, sizes_hw, strict=True)
+    ]
     heights = [size[0] * zoom for size, zoom in zip(sizes_hw, zooms, strict=True)]
     widths = [size[1] * zoom for size, zoom in zip(sizes_hw, zooms, strict=True)]
-    split_x = _draw_split(rng, min(widths[::2]), min(widths[1::2]), canvas)
-    split_ys = [_draw_split(rng, heights[column], heights[column + 2], canvas) for column in (0, 1)]
+    split_x = _split(split_draw_x, min(widths[::2]), min(widths[1::2]), canvas)
+    split_ys = [
+        _split(draw, heights[column], heights[column + 2], canvas)
+        for column, draw in enumerate(split_draws_y)
+    ]
     placements = []
-    for tile, (size_hw, zoom) in enumerate(zip(sizes_hw, zooms, strict=True)):
+    for tile, (_, draw_x, draw_y, flip_draw, turn_draw) in enumerate(draws):
         is_lower, is_right = divmod(tile, 2)
         left, right = (split_x, canvas) if is_right else (0, split_x)
         top, bottom = (split_ys[is_right], canvas) if is_lower else (0, split_ys[is_right])
         start_xy = (
-            _draw_start(rng, widths[tile], (left, right), is_after=bool(is_right)),
-            _draw_start(rng, heights[tile], (top, bottom), is_after=bool(is_lower)),
+            _start(draw_x, widths[tile], (left, right), is_after=bool(is_right)),
+            _start(draw_y, heights[tile], (top, bottom), is_after=bool(is_lower)),
         )
-        placed = _place(size_hw, zoom, start_xy=start_xy, region=(left, top, right, bottom))
-        placements.append(_draw_pose(rng, placed, ranges))
+        placed = _place(
+            sizes_hw[tile],
+            zooms[tile],
+            start_xy=start_xy,
+            region=(left, top, right, bottom),
+            pose=_pose(flip_draw, turn_draw, ranges),
+        )
+        placements.append(placed)
     return tuple(placements)
 
 
-def _centre(window_xyxy: Window) -> NDArray[np.float64]:
+def zoom_of(draw: float, size_hw: Size, *, canvas: int, scale: float) -> float:
+    """Return the zoom of a source for a draw in [0, 1).
+
+    Args:
+        draw: What it follows from.
+        size_hw: Size of the source pixels.
+        canvas: Long side that a zoom of 1 fills, px.
+        scale: As in `GeometryRanges`.
+    """
+    return canvas / max(size_hw) * (1.0 - scale + 2 * scale * draw)
+
+
+def _centre(window_xyxy: Window) -> tuple[float, float]:
     left, top, right, bottom = window_xyxy
-    return np.array([(left + right) / 2, (top + bottom) / 2])
+    return (left + right) / 2, (top + bottom) / 2
 
 
-def _draw_zoom(rng: np.random.Generator, size_hw: Size, *, canvas: int, scale: float) -> float:
-    return float(canvas / max(size_hw) * rng.uniform(1.0 - scale, 1.0 + scale))
-
-
-def _draw_split(rng: np.random.Generator, before: float, after: float, canvas: int) -> int:
-    """Draw a split line between where the first and where the second part would just fit."""
+def _split(draw: float, before: float, after: float, canvas: int) -> int:
+    """Return a split line between where the first and where the second part would just fit."""
     least = MIN_TILE_SHARE * canvas
-    low, high = np.clip(sorted((before, canvas - after)), least, canvas - least)
-    return int(np.rint(rng.uniform(low, high)))
+    low, high = (
+        min(max(place, least), canvas - least) for place in sorted((before, canvas - after))
+    )
+    return round(low + (high - low) * draw)
 
 
-def _draw_start(
-    rng: np.random.Generator, length: float, span: tuple[int, int], *, is_after: bool
-) -> float:
-    """Draw where an image begins along one axis of its tile."""
+def _start(draw: float, length: float, span: tuple[int, int], *, is_after: bool) -> float:
+    """Return where an image begins along one axis of its tile."""
     begin, end = span
     if length >= end - begin:
-        return float(rng.uniform(end - length, begin))
+        return end - length + (begin - end + length) * draw
     return float(begin) if is_after else end - length
 
 
-def _draw_pose(rng: np.random.Generator, placement: Placement, ranges: GeometryRanges) -> Placement:
-    return replace(
-        placement,
-        is_flipped=bool(rng.random() < ranges.fliplr),
-        degrees=float(rng.uniform(-ranges.degrees, ranges.degrees)) if ranges.degrees else 0.0,
-    )
+def _pose(flip_draw: float, turn_draw: float, ranges: GeometryRanges) -> tuple[bool, float]:
+    """Return whether a pair is mirrored, and by how many degrees it is turned."""
+    return flip_draw < ranges.fliplr, ranges.degrees * (2 * turn_draw - 1)
 
 
-def _place(size_hw: Size, zoom: float, *, start_xy: Sequence[float], region: Window) -> Placement:
+def _place(
+    size_hw: Size,
+    zoom: float,
+    *,
+    start_xy: Sequence[float],
+    region: Window,
+    pose: tuple[bool, float],
+) -> Placement:
     """Cut an image that begins at ``start_xy`` down to its region, in whole pixels on both sides.
 
     Crop and window being whole pixels, the zoom that results differs a little from ``zoom`` and
@@ -192,4 +240,6 @@ def _place(size_hw: Size, zoom: float, *, start_xy: Sequence[float], region: Win
     return Placement(
         crop_xyxy=(crop[0][0], crop[1][0], crop[0][1], crop[1][1]),
         window_xyxy=(window[0][0], window[1][0], window[0][1], window[1][1]),
+        is_flipped=pose[0],
+        degrees=pose[1],
     )

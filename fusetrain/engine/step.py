@@ -202,16 +202,23 @@ class StepRunner:
     def _apply_gradients(self) -> Tensor:
         """Clip and step; return () float, above 0 if the step was skipped as not finite."""
         self.scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(self._parameters, self.clip_norm, foreach=True)
+        grads = [value.grad for value in self._parameters if value.grad is not None]
+        norm = nn.utils.get_total_norm(grads, foreach=True)
         self.grad_norm = norm.detach()
         skipped = (~norm.isfinite()).float()
         self._counts += torch.stack(
             (skipped.new_ones(()), (norm > self.clip_norm) * (1 - skipped), skipped)
         )
         if self.scaler.is_enabled():
+            nn.utils.clip_grads_with_norm_(self._parameters, self.clip_norm, norm, foreach=True)
             self.scaler.step(self.optimizer)
             self.scaler.update()
         else:
+            # The optimizer divides while it reads them, which saves a pass over all gradients; on a
+            # CPU it is known at once whether it has to.
+            is_long = self.lag > 0 or norm.item() > self.clip_norm
+            excess = (norm / self.clip_norm).clamp(min=1.0) if is_long else None
+            self.optimizer.grad_scale = excess  # type: ignore[attr-defined]
             self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
             self.optimizer.step()
         return skipped
@@ -253,8 +260,10 @@ def images(batch: Batch, machine: Machine, inputs: Inputs = "both") -> tuple[Ten
         machine: Device, precision and memory layout.
         inputs: The image that is shown; the other one is grey.
     """
+    # Four channels are converted as one dense block, and only then parted.
+    pixels = batch.pixels.to(machine.device, machine.dtype).div_(255)
     rgb, ir = (
-        image.to(machine.device, machine.dtype, memory_format=machine.memory_format).div_(255)
-        for image in (batch.rgb, batch.ir)
+        part.permute(0, 3, 1, 2).contiguous(memory_format=machine.memory_format)
+        for part in (pixels[..., :3], pixels[..., 3:])
     )
     return shown(rgb, ir, inputs)

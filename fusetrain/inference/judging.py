@@ -14,8 +14,8 @@ import numpy as np
 
 from fusetrain.checks.darkness import dark_pairs
 from fusetrain.config.load import load_config
-from fusetrain.data.dataset import ValDataset
 from fusetrain.data.index import DatasetIndex, scan_split
+from fusetrain.data.letterboxed import ValDataset
 from fusetrain.data.loader import val_batches
 from fusetrain.data.spec import load_spec
 from fusetrain.engine.infer import Validation, validate

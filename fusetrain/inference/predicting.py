@@ -14,10 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fusetrain.data.dataset import ValDataset
 from fusetrain.data.ffmpeg import FilmWriter
 from fusetrain.data.image import read_both, read_ir, read_rgb
-from fusetrain.data.letterboxed import unlabelled
+from fusetrain.data.letterboxed import ValDataset, unlabelled
 from fusetrain.data.loader import collate, val_batches
 from fusetrain.engine.infer import as_columns, detect
 from fusetrain.engine.stages import Inputs

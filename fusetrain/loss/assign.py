@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from fusetrain.boxes import iou
 
@@ -73,19 +72,36 @@ class TaskAlignedAssigner:
             truth_classes: (B, M) int64.
             is_box: (B, M) bool, False on padding.
         """
-        overlap = iou(truth_xyxy_px.unsqueeze(2), boxes_xyxy_px.unsqueeze(1))  # (B, M, A)
+        overlap = iou(truth_xyxy_px.unsqueeze(2), _by_side(boxes_xyxy_px).unsqueeze(1))  # (B, M, A)
         own_score = _scores_of_class(scores, truth_classes)
-        metric = own_score.pow(self.alpha) * overlap.pow(self.beta)
+        # Cubes and squares are taken without a logarithm, other powers are not.
+        metric = own_score.pow(self.alpha) * overlap.pow(self.beta / 2).square()
         inside = _inside(anchors_xy_px, truth_xyxy_px, self.min_side_px) & is_box.unsqueeze(-1)
         chosen = self._best_points(metric, inside)
-        chosen = _one_box_a_point(chosen, overlap)
-        return _targets(chosen, metric, overlap, truth_xyxy_px, truth_classes, scores.shape[-1])
+        owner = _owners(chosen, overlap)
+        chosen &= _numbers(chosen).unsqueeze(-1) == owner.unsqueeze(1)
+        weights = _weights(chosen, metric, overlap)
+        owner = owner.long()
+        classes = truth_classes.gather(1, owner).unsqueeze(-1)
+        return Targets(
+            scores=torch.zeros_like(scores).scatter_(2, classes, weights.unsqueeze(-1)),
+            boxes_xyxy_px=truth_xyxy_px.gather(1, owner.unsqueeze(-1).expand(-1, -1, 4)),
+            weights=weights,
+        )
 
     def _best_points(self, metric: Tensor, inside: Tensor) -> Tensor:
         """Return (B, M, A) bool: the ``top_k`` points of each box that lie inside it."""
         ranked = torch.where(inside, metric, metric.new_tensor(-1.0))
         best = ranked.topk(min(self.top_k, metric.shape[-1]), dim=-1).indices
         return torch.zeros_like(inside).scatter_(-1, best, True) & inside
+
+
+def _by_side(boxes_xyxy_px: Tensor) -> Tensor:
+    """Return the boxes (B, A, 4) with each side of all of them together in memory.
+
+    Operations on many boxes against many points then run over dense rows.
+    """
+    return boxes_xyxy_px.movedim(-1, 0).contiguous().movedim(0, -1)
 
 
 def _scores_of_class(scores: Tensor, truth_classes: Tensor) -> Tensor:
@@ -98,34 +114,40 @@ def _inside(anchors_xy_px: Tensor, boxes_xyxy_px: Tensor, min_side_px: float) ->
     """Return (B, M, A) bool: whether a point lies in a box widened to ``min_side_px``."""
     centre = (boxes_xyxy_px[..., :2] + boxes_xyxy_px[..., 2:]) / 2
     half = ((boxes_xyxy_px[..., 2:] - boxes_xyxy_px[..., :2]) / 2).clamp(min=min_side_px / 2)
-    offset = (anchors_xy_px - centre.unsqueeze(-2)).abs()  # (B, M, A, 2)
-    return (offset <= half.unsqueeze(-2)).all(dim=-1)
+    is_within = [
+        (anchors_xy_px[:, axis].contiguous() - centre[..., axis, None]).abs()
+        <= half[..., axis, None]
+        for axis in (0, 1)
+    ]
+    return is_within[0] & is_within[1]
 
 
-def _one_box_a_point(chosen: Tensor, overlap: Tensor) -> Tensor:
-    """Give a point that several boxes want to the one that it overlaps best."""
-    wanted = torch.where(chosen, overlap, overlap.new_tensor(-1.0))
-    best = functional.one_hot(wanted.argmax(dim=1), overlap.shape[1]).transpose(1, 2).bool()
-    return chosen & best
+def _numbers(chosen: Tensor) -> Tensor:
+    """Return (M,) int32: the boxes, counted."""
+    return torch.arange(chosen.shape[1], dtype=torch.int32, device=chosen.device)
 
 
-def _targets(
-    chosen: Tensor,
-    metric: Tensor,
-    overlap: Tensor,
-    truth_xyxy_px: Tensor,
-    truth_classes: Tensor,
-    num_classes: int,
-) -> Targets:
-    """Scale the metric so that the best point of a box gets its best IoU (TOOD, section 3.2)."""
+def _owners(chosen: Tensor, overlap: Tensor) -> Tensor:
+    """Return (B, A) int32: of the boxes that want a point, the one that it overlaps best.
+
+    Of several that it overlaps alike it is the first; on background it is any box.
+    """
+    wanted = torch.where(chosen, overlap, -1.0)
+    # Not argmax over boxes, which takes several times as long as these together.
+    is_best = wanted == wanted.amax(dim=1, keepdim=True)
+    last = chosen.shape[1] - 1
+    return torch.where(is_best, _numbers(chosen).unsqueeze(-1), last).amin(dim=1)
+
+
+def _weights(chosen: Tensor, metric: Tensor, overlap: Tensor) -> Tensor:
+    """Return (B, A): the metric, scaled so that the best point of a box gets its best IoU.
+
+    TOOD, section 3.2.
+    """
     metric = metric * chosen
     best_metric = metric.amax(dim=-1, keepdim=True)
     best_overlap = (overlap * chosen).amax(dim=-1, keepdim=True)
     # The metric of a small box that is badly met is as small as 1e-16 at first; a common guard such
     # as 1e-9 in the division would swallow it, and the box would never be learned.
-    weights = (metric / best_metric.clamp(min=SMALLEST_METRIC) * best_overlap).amax(dim=1)
-    owner = chosen.to(torch.uint8).argmax(dim=1)  # (B, A); 0 on background, whose weight is 0
-    classes = truth_classes.gather(1, owner)
-    boxes = truth_xyxy_px.gather(1, owner.unsqueeze(-1).expand(-1, -1, 4))
-    scores = functional.one_hot(classes, num_classes) * weights.unsqueeze(-1)
-    return Targets(scores=scores, boxes_xyxy_px=boxes, weights=weights)
+    scale = best_overlap / best_metric.clamp(min=SMALLEST_METRIC)
+    return (metric * scale).amax(dim=1)

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
 
 import numpy as np
 
 from fusetrain import build, distributed
 from fusetrain.build import TrainingData
 from fusetrain.config.stages import run_epochs
-from fusetrain.data.dataset import SampleKey
 from fusetrain.data.index import DatasetIndex
-from fusetrain.data.loader import EpochBatches, collate
+from fusetrain.data.loader import collate
+from fusetrain.data.order import EpochBatches
 from fusetrain.data.quarantine import LeftOutError
 from fusetrain.engine.infer import Validation
 from fusetrain.results.album import Album
@@ -161,12 +160,15 @@ def first_train_batches(source: BatchSource) -> Iterator[Batch]:
     """Yield the first TRAIN_PAIRS pairs of the first batches of epoch 0, read anew."""
     config, dataset = source.config, source.train_data
     compose = run_epochs(config) > build.close_mosaic(config)
-    order = EpochBatches(len(dataset), build.batch_size(config), dataset.seed, epoch=0)
-    for rows in islice(order, NUM_BATCHES):
+    order = EpochBatches(
+        len(dataset), build.batch_size(config), dataset.seed, epoch=0, weights=dataset.weights
+    )
+    keys = order.keys(compose=compose)
+    for number in range(min(NUM_BATCHES, len(keys))):
         samples = []
-        for row in rows[:TRAIN_PAIRS].tolist():
+        for key in keys[number][:TRAIN_PAIRS]:
             with suppress(LeftOutError):
-                samples.append(dataset[SampleKey(0, row, compose)])
+                samples.append(dataset[key])
         yield collate(samples)
 
 

@@ -16,9 +16,10 @@ from fusetrain.build import TrainingData
 from fusetrain.config.schema import AugmentSettings, Config
 from fusetrain.config.stages import run_epochs
 from fusetrain.data.cache import cache_for
-from fusetrain.data.dataset import Augmentation, TrainDataset, ValDataset
+from fusetrain.data.dataset import Augmentation, TrainDataset
 from fusetrain.data.disk_build import default_folder, open_or_build
 from fusetrain.data.index import DatasetIndex
+from fusetrain.data.letterboxed import ValDataset
 from fusetrain.data.loader import train_batches, val_batches
 from fusetrain.data.photometric import PhotometricRanges
 from fusetrain.data.placement import GeometryRanges
@@ -82,6 +83,7 @@ class BatchSource:
             augmentation=augmentation,
             window=data.window,
             seed=config.train.seed,
+            balance=config.train.balance,
             cache=cache_for(len(data.train), stored) if ram else None,
             quarantine=train_out,
         )
@@ -201,6 +203,7 @@ def augmentation_of(settings: AugmentSettings) -> Augmentation:
     return Augmentation(
         mosaic=settings.mosaic,
         mixup=settings.mixup,
+        copy_paste=settings.copy_paste,
         geometry=GeometryRanges(
             scale=settings.scale,
             translate=settings.translate,
@@ -214,6 +217,8 @@ def augmentation_of(settings: AugmentSettings) -> Augmentation:
             ir_gain=settings.ir_gain,
             ir_noise=settings.ir_noise,
             ir_shift=settings.ir_shift,
+            ir_stripes=settings.ir_stripes,
+            ir_invert=settings.ir_invert,
         ),
         drop_rgb=settings.drop_rgb,
         drop_ir=settings.drop_ir,

@@ -10,12 +10,12 @@ from PIL import Image
 from fusetrain.data.cache import cache_for
 from fusetrain.data.dataset import (
     Augmentation,
-    SampleKey,
     TrainDataset,
-    ValDataset,
 )
 from fusetrain.data.decode import ImageError
 from fusetrain.data.index import DatasetIndex
+from fusetrain.data.letterboxed import ValDataset
+from fusetrain.data.order import SampleKey
 from fusetrain.data.photometric import PhotometricRanges
 from fusetrain.data.placement import GeometryRanges
 from fusetrain.data.reader import stored_long_side
@@ -28,8 +28,9 @@ SIZES = ((120, 160), (90, 200), (200, 90), (150, 150), (300, 400), (64, 64))
 FULL = Augmentation(
     mosaic=0.7,
     mixup=0.3,
+    copy_paste=0.5,
     geometry=GeometryRanges(scale=0.5, translate=0.1, fliplr=0.5, degrees=3.0),
-    photometric=PhotometricRanges(0.015, 0.7, 0.4, 0.2, 0.02, 0.01),
+    photometric=PhotometricRanges(0.015, 0.7, 0.4, 0.2, 0.02, 0.01, 0.02, 0.2),
     drop_rgb=0.1,
     drop_ir=0.1,
 )
@@ -139,6 +140,32 @@ def test_both_modalities_and_the_box_agree_on_the_canvas(
                 np.testing.assert_allclose(sample.boxes_xyxy_px[0], found, atol=1.0)
                 seen += 1
     assert seen == 4 * len(SIZES) * 2
+
+
+def test_a_canvas_is_drawn_whole_whatever_it_held_before(painted_set: PaintedSet) -> None:
+    dataset = TrainDataset(painted_set(*SIZES), imgsz=128, augmentation=FULL)
+    for compose in (True, False):
+        for epoch in range(6):
+            key = SampleKey(epoch, 0, compose)
+            canvas = np.full((*dataset.canvas_hw(key), 4), 7, np.uint8)
+            sample = dataset.draw(key, canvas)
+            assert sample.pixels is canvas
+            assert_same(sample, dataset[key])
+
+
+def test_a_pair_shown_again_in_an_epoch_looks_otherwise(painted_set: PaintedSet) -> None:
+    dataset = TrainDataset(painted_set(*SIZES), imgsz=96, augmentation=FULL)
+    first, again = (dataset[SampleKey(0, 0, False, turn)] for turn in (0, 1))
+    assert again.sample_id == first.sample_id
+    assert not np.array_equal(again.pixels, first.pixels)
+    assert_same(again, dataset[SampleKey(0, 0, False, 1)])
+
+
+def test_closing_mosaic_closes_copy_paste_too(painted_set: PaintedSet) -> None:
+    dataset = TrainDataset(painted_set(*SIZES), imgsz=128, augmentation=Augmentation(copy_paste=1))
+    counts = [len(dataset[SampleKey(0, row, True)].classes) for row in range(len(SIZES))]
+    assert max(counts) == 2
+    assert all(len(dataset[SampleKey(0, row, False)].classes) == 1 for row in range(len(SIZES)))
 
 
 def test_closing_mosaic_leaves_single_pairs(painted_set: PaintedSet) -> None:

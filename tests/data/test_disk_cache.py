@@ -19,12 +19,12 @@ from fusetrain.data.dataset import (
     Augmentation,
     SampleKey,
     TrainDataset,
-    ValDataset,
 )
 from fusetrain.data.disk_build import BuiltCache, cache_bytes, default_folder, open_or_build
 from fusetrain.data.disk_cache import DiskCache, cache_key
 from fusetrain.data.image import ThermalWindow
 from fusetrain.data.index import scan_split
+from fusetrain.data.letterboxed import ValDataset
 from fusetrain.data.placement import GeometryRanges
 from fusetrain.data.reader import PairReader, train_reader, val_reader
 from fusetrain.data.spec import load_spec

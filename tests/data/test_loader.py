@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from fusetrain.data.dataset import Augmentation, TrainDataset, ValDataset
+from fusetrain.data.dataset import Augmentation, TrainDataset
 from fusetrain.data.decode import ImageError
 from fusetrain.data.index import DatasetIndex
-from fusetrain.data.loader import EpochBatches, collate, train_batches, val_batches
+from fusetrain.data.letterboxed import ValDataset
+from fusetrain.data.loader import collate, train_batches, val_batches
+from fusetrain.data.order import EpochBatches
 from fusetrain.data.photometric import PhotometricRanges
 from fusetrain.data.placement import GeometryRanges
 from fusetrain.errors import ConfigError

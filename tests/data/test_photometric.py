@@ -9,7 +9,7 @@ from fusetrain.data.photometric import (
     PhotometricRanges,
     apply_look,
     blend,
-    draw_look,
+    draw_looks,
     drop_modality,
 )
 from fusetrain.data.transforms import PADDING
@@ -20,7 +20,8 @@ def colourful(height: int = 40, width: int = 50) -> NDArray[np.uint8]:
 
 
 def look_of(seed: int, **ranges: float) -> Look:
-    return draw_look(np.random.default_rng(seed), PhotometricRanges(**ranges), canvas=100)
+    rng = np.random.default_rng(seed)
+    return draw_looks(rng, PhotometricRanges(**ranges), canvas=100, count=1)[0]
 
 
 def changed_by(pixels: NDArray[np.uint8], look: Look) -> NDArray[np.float64]:
@@ -31,7 +32,6 @@ def test_no_ranges_leave_pixels_as_they_are() -> None:
     pixels = colourful()
     result = apply_look(np.random.default_rng(0), pixels, look_of(1))
     np.testing.assert_array_equal(result, pixels)
-    assert not np.shares_memory(result, pixels)
 
 
 @pytest.mark.parametrize("name", ["hsv_h", "hsv_s", "hsv_v"])
@@ -41,7 +41,7 @@ def test_colour_draws_change_rgb_alone(name: str) -> None:
     assert not difference[..., 3].any()
 
 
-@pytest.mark.parametrize("name", ["ir_gain", "ir_noise", "ir_shift"])
+@pytest.mark.parametrize("name", ["ir_gain", "ir_noise", "ir_shift", "ir_stripes"])
 def test_infrared_draws_change_ir_alone(name: str) -> None:
     difference = changed_by(colourful(), look_of(2, **{name: 0.2}))
     assert np.abs(difference[..., 3]).mean() > 1
@@ -81,6 +81,33 @@ def test_infrared_shift_moves_pixels_by_whole_steps_and_repeats_the_border() -> 
     np.testing.assert_array_equal(shifted[-1, 3:], pixels[-1, :-3, 3])
 
 
+def test_inverted_infrared_is_the_negative_and_as_frequent_as_asked() -> None:
+    pixels = colourful()
+    looks = [look_of(seed, ir_invert=0.3) for seed in range(200)]
+    results = [apply_look(np.random.default_rng(0), pixels, look) for look in looks]
+    inverted = [result for result in results if (result[..., 3] == 255 - pixels[..., 3]).all()]
+    assert len(inverted) == pytest.approx(60, abs=20)
+    assert all((result == pixels).all() for result in results if (result == pixels)[..., 3].all())
+    assert all((result[..., :3] == pixels[..., :3]).all() for result in inverted)
+
+
+def test_gain_and_offset_work_on_inverted_infrared_as_on_any_other() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    pixels = np.repeat(levels[..., None], 4, axis=2)
+    plain = look_of(4, ir_gain=0.2)
+    inverted = look_of(4, ir_gain=0.2, ir_invert=1.0)
+    expected = apply_look(np.random.default_rng(0), 255 - pixels, plain)[..., 3]
+    found = apply_look(np.random.default_rng(0), pixels, inverted)[..., 3]
+    assert np.abs(found.astype(int) - expected).max() <= 1
+
+
+def test_stripes_are_one_offset_a_column() -> None:
+    look = Look(None, None, ir_noise=0.0, ir_shift_xy=(0, 0), ir_stripes=8.0)
+    difference = changed_by(np.full((60, 900, 4), 128, np.uint8), look)[..., 3]
+    assert not np.ptp(difference, axis=0).any()
+    assert difference[0].std() == pytest.approx(8.0, rel=0.1)
+
+
 def test_noise_has_the_deviation_of_the_look() -> None:
     look = Look(None, None, ir_noise=8.0, ir_shift_xy=(0, 0))
     difference = changed_by(np.full((200, 200, 4), 128, np.uint8), look)[..., 3]
@@ -103,4 +130,31 @@ def test_dropping_takes_one_modality_at_most_and_as_often_as_asked() -> None:
 
 def test_blend_weighs_both_canvases() -> None:
     first, second = np.full((2, 2, 4), 200, np.uint8), np.full((2, 2, 4), 100, np.uint8)
-    assert (blend(first, second, 0.25) == 125).all()
+    blend(first, second, 0.25, out=first)
+    assert (first == 125).all()
+
+
+def test_colours_are_those_of_the_matrix_rounded_and_clipped() -> None:
+    # One size that is a multiple of what is mapped at once, and ones that are not.
+    for height, width in ((4, 8), (5, 7), (1, 1), (3, 3)):
+        pixels = np.random.default_rng(1).integers(0, 256, (height, width, 4), np.uint8)
+        look = look_of(7, hsv_h=0.1, hsv_s=0.7, hsv_v=0.4, ir_gain=0.3)
+        assert look.mixing is not None
+        assert look.offset is not None
+        exact = pixels.astype(np.float64) @ look.mixing[:4, :4] + look.offset[:4]
+        expected = np.floor(np.clip(exact + 0.5, 0, 255))
+        before = pixels.copy()
+        np.testing.assert_array_equal(apply_look(np.random.default_rng(0), pixels, look), expected)
+        np.testing.assert_array_equal(pixels, before)
+
+
+def test_looks_of_a_sample_differ_and_are_drawn_as_each_alone_would_be() -> None:
+    ranges = PhotometricRanges(0.1, 0.7, 0.4, 0.2, 0.1, 0.3)
+    looks = draw_looks(np.random.default_rng(3), ranges, canvas=100, count=4)
+    assert len({look.ir_noise for look in looks}) == 4
+    assert len({look.ir_shift_xy for look in looks}) == 4
+    assert all(0 <= look.ir_noise <= 25.5 for look in looks)
+    mixings = [look.mixing for look in looks if look.mixing is not None]
+    assert len({mixing.tobytes() for mixing in mixings}) == 4
+    for mixing in mixings:  # four pixels side by side, none of which touches another
+        np.testing.assert_array_equal(mixing, np.kron(np.eye(4), mixing[:4, :4]))

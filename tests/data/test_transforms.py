@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch.nn.functional import interpolate
 
 from fusetrain.data.placement import GeometryRanges, Placement, draw_mosaic, draw_single
 from fusetrain.data.transforms import (
@@ -58,7 +60,7 @@ def test_a_painted_box_still_fits_its_pixels_on_the_canvas(seed: int) -> None:
     rng = np.random.default_rng(seed)
     pixels, box = random_pair(rng)
     placement = draw_single(rng, pixels.shape[:2], canvas_hw=(CANVAS, CANVAS), ranges=LIVELY)
-    moved, kept = move_boxes(box, placement)
+    moved, kept = move_boxes(box, [placement])
     canvas = laid_out(pixels, placement)
     if kept[0]:
         np.testing.assert_allclose(moved[0], extent(canvas[..., 0] > 127), atol=1.0)
@@ -76,7 +78,7 @@ def test_painted_boxes_still_fit_their_pixels_in_a_mosaic(seed: int) -> None:
     for (pixels, _), placement in zip(pairs, placements, strict=True):
         paste(canvas, cut(pixels, placement), placement, pixels.shape[:2])
     for (_, box), placement in zip(pairs, placements, strict=True):
-        moved, kept = move_boxes(box, placement)
+        moved, kept = move_boxes(box, [placement])
         left, top, right, bottom = placement.window_xyxy
         if kept[0]:
             inside = extent(canvas[top:bottom, left:right, 1] > 127)
@@ -91,7 +93,7 @@ def test_a_turned_box_encloses_its_pixels(seed: int) -> None:
     pixels, box = random_pair(rng)
     ranges = GeometryRanges(scale=0.3, fliplr=0.5, degrees=15.0)
     placement = draw_single(rng, pixels.shape[:2], canvas_hw=(CANVAS, CANVAS), ranges=ranges)
-    moved, kept = move_boxes(box, placement)
+    moved, kept = move_boxes(box, [placement])
     mask = laid_out(pixels, placement)[..., 0] > 200
     if kept[0] and mask.any():
         found = extent(mask)
@@ -109,7 +111,7 @@ def _bounds(placement: Placement) -> tuple[NDArray[np.float64], NDArray[np.float
 def test_a_turned_square_touches_all_sides_of_its_box() -> None:
     pixels = painted((320, 320), (120, 120, 200, 200))
     placement = Placement((0, 0, 320, 320), (0, 0, 320, 320), degrees=30.0)
-    moved, kept = move_boxes(np.array([[120.0, 120.0, 200.0, 200.0]]), placement)
+    moved, kept = move_boxes(np.array([[120.0, 120.0, 200.0, 200.0]]), [placement])
     assert kept.all()
     half = 40 * (np.cos(np.pi / 6) + np.sin(np.pi / 6))
     np.testing.assert_allclose(moved[0], [160 - half, 160 - half, 160 + half, 160 + half])
@@ -121,7 +123,7 @@ def test_a_turned_square_touches_all_sides_of_its_box() -> None:
 def test_the_turn_of_pixels_and_boxes_goes_the_same_way() -> None:
     pixels = painted((320, 320), (20, 150, 60, 170))
     placement = Placement((0, 0, 320, 320), (0, 0, 320, 320), is_flipped=True, degrees=20.0)
-    moved, _ = move_boxes(np.array([[20.0, 150.0, 60.0, 170.0]]), placement)
+    moved, _ = move_boxes(np.array([[20.0, 150.0, 60.0, 170.0]]), [placement])
     found = extent(laid_out(pixels, placement)[..., 2] > 120)
     np.testing.assert_allclose(moved[0], found, atol=1.5)
     assert moved[0, 0] > 160
@@ -205,13 +207,13 @@ def test_boxes_are_clipped_and_dropped_when_too_little_is_left(
     box: tuple[float, float, float, float], is_kept: bool
 ) -> None:
     placement = Placement((0, 0, 100, 100), (0, 0, 100, 100))
-    moved, kept = move_boxes(np.array([box]), placement)
+    moved, kept = move_boxes(np.array([box]), [placement])
     assert kept[0] == is_kept
     np.testing.assert_array_equal(moved[0], np.clip(box, 0.0, 100.0))
 
 
 def test_no_boxes_stay_no_boxes() -> None:
-    moved, kept = move_boxes(np.zeros((0, 4)), Placement((0, 0, 9, 9), (0, 0, 9, 9), degrees=5.0))
+    moved, kept = move_boxes(np.zeros((0, 4)), [Placement((0, 0, 9, 9), (0, 0, 9, 9), degrees=5.0)])
     assert moved.shape == (0, 4)
     assert kept.shape == (0,)
 
@@ -221,6 +223,39 @@ def test_shrinking_averages_instead_of_picking() -> None:
     stripes[:, ::2] = 200
     shrunk = resize(stripes, (16, 16))
     np.testing.assert_allclose(shrunk[:, 1:-1].astype(float), 100.0, atol=8.0)
+
+
+def test_boxes_of_several_sources_move_as_each_source_alone() -> None:
+    rng = np.random.default_rng(5)
+    ranges = GeometryRanges(scale=0.5, fliplr=0.5, degrees=20.0)
+    pairs = [random_pair(rng) for _ in range(4)]
+    sizes = [pixels.shape[:2] for pixels, _ in pairs]
+    placements = draw_mosaic(rng, sizes, canvas=CANVAS, ranges=ranges)
+    boxes = [np.repeat(box, number, axis=0) for number, (_, box) in enumerate(pairs)]
+    together = move_boxes(np.concatenate(boxes), placements, counts=[0, 1, 2, 3])
+    alone = [move_boxes(own, [placed]) for own, placed in zip(boxes, placements, strict=True)]
+    for number in (0, 1):
+        expected = np.concatenate([moved[number] for moved in alone])
+        np.testing.assert_array_equal(together[number], expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("size_hw", [(31, 40), (90, 77), (7, 150)])
+def test_resizing_gives_what_torch_gives(channels: int, size_hw: tuple[int, int]) -> None:
+    rng = np.random.default_rng(6)
+    pixels = rng.integers(0, 256, (60, 71, channels), np.uint8)[3:, 5:]
+    planes = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
+    expected = interpolate(planes, size=size_hw, mode="bilinear", antialias=True)
+    found = resize(pixels, size_hw)
+    np.testing.assert_array_equal(found, expected[0].permute(1, 2, 0).numpy())
+    assert found.flags.carray
+
+
+def test_pixels_that_may_not_be_written_are_resized_without_a_warning() -> None:
+    pixels = painted((20, 30), (3, 4, 9, 9))
+    writeable = resize(pixels, (10, 15))
+    pixels.flags.writeable = False
+    np.testing.assert_array_equal(resize(pixels, (10, 15)), writeable)
 
 
 def test_the_same_size_is_returned_as_it_is() -> None:
@@ -246,7 +281,8 @@ def test_letterbox_keeps_the_aspect_ratio_and_pads_to_the_stride(
 
 
 def test_letterbox_centres_and_pads_with_grey() -> None:
-    canvas, offset_xy = letterbox(painted((10, 20), (0, 0, 20, 10)), (32, 32))
+    canvas = np.zeros((32, 32, 4), np.uint8)
+    offset_xy = letterbox(painted((10, 20), (0, 0, 20, 10)), canvas)
     assert offset_xy == (6, 11)
     np.testing.assert_array_equal(extent(canvas[..., 0] == 255), [6, 11, 26, 21])
     assert (canvas == PADDING).all(axis=-1).sum() == 32 * 32 - 200

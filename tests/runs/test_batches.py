@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fusetrain.config.schema import AugmentSettings
-from fusetrain.data.dataset import SampleKey, TrainDataset
+from fusetrain import build
+from fusetrain.config.schema import AugmentSettings, Config
+from fusetrain.data.dataset import TrainDataset
 from fusetrain.data.index import scan_split
+from fusetrain.data.order import SampleKey
 from fusetrain.data.spec import load_spec
 from fusetrain.data.transforms import PADDING
-from fusetrain.runs.batches import augmentation_of
+from fusetrain.runs.batches import BatchSource, augmentation_of
+from fusetrain.runs.session import choose_machine
 from fusetrain.sample import PairedSample
 
 from ..conftest import MakePairs
@@ -47,7 +50,10 @@ def test_dropped_modality_is_grey_and_the_other_as_it_was(
         assert plain.pixels.std() > 10
 
 
-@pytest.mark.parametrize(("setting", "value"), [("ir_noise", 0.2), ("ir_shift", 0.2)])
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("ir_noise", 0.2), ("ir_shift", 0.2), ("ir_stripes", 0.2), ("ir_invert", 1.0)],
+)
 def test_infrared_alone_is_disturbed(samples: Any, setting: str, value: float) -> None:
     pairs = list(zip(samples(), samples(**{setting: value}), strict=True))
     for plain, disturbed in pairs:
@@ -65,3 +71,34 @@ def test_share_of_dropped_samples_is_the_one_asked_for(make_pairs: MakePairs) ->
     no_rgb = sum(bool((one[..., :3] == PADDING).all()) for one in pixels)
     no_ir = sum(bool((one[..., 3] == PADDING).all()) for one in pixels)
     assert (no_rgb / 300, no_ir / 300) == pytest.approx((0.3, 0.2), abs=0.08)
+
+
+def test_objects_are_pasted_where_the_config_asks_for_it(make_pairs: MakePairs) -> None:
+    index = scan_split(load_spec(make_pairs()), "train").index
+    for share, more in ((0.0, False), (1.0, True)):
+        settings = AugmentSettings.model_validate(STILL | {"copy_paste": share, "scale": 0.5})
+        dataset = TrainDataset(index, imgsz=64, augmentation=augmentation_of(settings))
+        counts = [len(dataset[SampleKey(epoch, 0, True)].classes) for epoch in range(10)]
+        assert (max(counts) > 2) is more
+
+
+def test_a_balanced_run_shows_the_rare_class_more_often(make_pairs: MakePairs) -> None:
+    data = make_pairs(train=12)
+    labels = sorted((data.parent / "labels/train").glob("*.txt"))
+    for path in labels[2:]:  # class 1 is left on two pairs of twelve
+        path.write_text(path.read_text().splitlines()[0] + "\n")
+    shown = {}
+    for balance in (0.0, 1.0):
+        config = Config.model_validate(
+            {
+                "data": str(data),
+                "train": {"balance": balance, "batch": 4, "imgsz": 32, "device": "cpu"},
+                "augment": {"mosaic": 0},
+            }
+        )
+        source = BatchSource(config, build.open_data(config), choose_machine(config))
+        batches = [batch for epoch in range(5) for batch in source.train(epoch, 0)]
+        assert sum(map(len, batches)) == 60
+        shown[balance] = sum(int((batch.sample_ids < 2).sum()) for batch in batches)
+    assert shown[0.0] == 10
+    assert shown[1.0] > 25

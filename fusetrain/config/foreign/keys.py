@@ -99,7 +99,8 @@ AUGMENT: Mapping[str, Key] = {
     **_same("augment", "hsv_h", "hsv_s", "hsv_v", "degrees", "translate", "scale"),
     **_same("augment", "fliplr", "mosaic", "mixup"),
     **_only(0.0, "not drawn here", "shear", "perspective", "flipud", "bgr", "cutmix"),
-    **_only(0.0, "not drawn here", "copy_paste", "paste_in", "cutout"),
+    **_only(0.0, "not drawn here", "paste_in", "cutout"),
+    **_only(0.0, "of outlines; `augment.copy_paste` pastes boxes", "copy_paste"),
     **_left("for other tasks", "copy_paste_mode", "auto_augment", "erasing", "crop_fraction"),
     **_left("not drawn here", "augmentations"),
 }

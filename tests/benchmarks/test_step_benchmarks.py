@@ -1,0 +1,98 @@
+"""The scripts that time steps and data: they run, and their arithmetic is right."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+BENCHMARKS = ROOT / "benchmarks"
+TINY_GUARD = ("--rounds", "1", "--imgsz", "64", "--batch", "2")
+
+
+def run(script: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / script), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
+        timeout=240,
+    )
+
+
+@pytest.fixture
+def guard(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return import_module("guard")
+
+
+@pytest.fixture
+def growth(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return import_module("growth")
+
+
+@pytest.mark.parametrize(("ratio", "code"), [(3.0, 0), (2.0, 0), (1.71, 0), (1.69, 1), (0.5, 1)])
+def test_the_guard_fails_where_a_step_is_15_percent_slower(
+    guard: ModuleType, capsys: pytest.CaptureFixture[str], ratio: float, code: int
+) -> None:
+    assert guard.verdict(ratio, 2.0, "fp32") == code
+    assert ("slower" in capsys.readouterr().out) is bool(code)
+
+
+def test_the_guard_says_where_it_has_nothing_to_compare_with(
+    guard: ModuleType, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert guard.verdict(1.0, None, "fp32, AVX2") == 0
+    assert "nothing is recorded for fp32, AVX2" in capsys.readouterr().out
+
+
+def test_recorded_ratios_are_those_of_default_settings(guard: ModuleType) -> None:
+    recorded = json.loads(guard.RECORD.read_text(encoding="utf-8"))
+    assert recorded
+    assert all(kind.endswith(", 320 px, batch 8") for kind in recorded)
+    assert all(0.5 < ratio < 50 for ratio in recorded.values())
+
+
+def test_growth_is_the_exponent_over_the_upper_half(growth: ModuleType) -> None:
+    sizes = [1, 10, 100, 1000]
+    costs = [7.0, 7.0, 100.0**1.5, 1000.0**1.5]
+    made = growth.Growth("cost, ms", "pairs", sizes, costs)
+    assert made.exponent == pytest.approx(1.5)
+    assert made.row() == ("cost, ms", "pairs", "1", "1,000", "7", "3.16e+04", "1.50")
+
+
+@pytest.mark.slow
+def test_the_guard_compares_with_what_it_recorded(tmp_path: Path) -> None:
+    record = tmp_path / "guard.json"
+    against = (*TINY_GUARD, "--against", str(record))
+    assert "nothing is recorded" in run("guard.py", *against, cwd=tmp_path).stdout
+    assert run("guard.py", *against, "--record", cwd=tmp_path).returncode == 0
+    (kind,) = json.loads(record.read_text())
+    record.write_text(json.dumps({kind: 1e6}))
+    ended = run("guard.py", *against, cwd=tmp_path)
+    assert ended.returncode == 1
+    assert "more than 15% slower" in ended.stdout
+
+
+@pytest.mark.slow
+def test_step_split_and_data_path_print_a_row_a_size(tmp_path: Path) -> None:
+    tiny = ("--imgsz", "64", "96")
+    ended = run("step_split.py", *tiny, "--batch", "2", "--steps", "1", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    rows = ended.stdout.splitlines()[-2:]
+    assert [row.split(",")[0] for row in rows] == ["64", "96"]
+    ended = run("data_path.py", *tiny, "--rounds", "1", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    rows = ended.stdout.splitlines()[-2:]
+    assert [row.split(" px")[0].strip() for row in rows] == ["64", "96"]
+    assert list(tmp_path.iterdir()) == []
