@@ -83,15 +83,8 @@ def train(
 
     Example: fusetrain train --config demo/train.yaml --set train.epochs=50
     """
-    if config is None and data is None:
-        raise UsageError(
-            "nothing to train on",
-            expected="--config FILE; or --data DATA, which trains with the default settings",
-            remedy="`fusetrain demo demo` writes a small data set and a config",
-        )
     extra = (*(sets or ()), *as_sets(name, devices, max_restarts))
-    settings = load_config(config, extra, checks=[config_checks]).placed(data)
-    require_data(settings)
+    settings = _settings(config, extra, data)
     require_trackers(settings)
     if with_baselines:
         require_fusion(settings)
@@ -142,6 +135,19 @@ def resume(
         launch_ranks(context, wanted.config, hosts)
         return
     _resume_here(folder, wanted, accept_data_change=accept_data_change, accept_change=accept_change)
+
+
+def _settings(config: Path | None, sets: Sequence[str], data: Path | None) -> Config:
+    """Return what a config says of a data set; without a config, the defaults."""
+    if config is None and data is None:
+        raise UsageError(
+            "nothing to train on",
+            expected="--config FILE; or --data DATA, which trains with the default settings",
+            remedy="`fusetrain demo demo` writes a small data set and a config",
+        )
+    settings = load_config(config, sets, checks=[config_checks]).placed(data)
+    require_data(settings)
+    return settings
 
 
 def _train_here(settings: Config, allowed: Sequence[str], *, with_baselines: bool) -> None:
