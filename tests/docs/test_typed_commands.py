@@ -39,7 +39,7 @@ TINY = ("train.imgsz=64", "model.width=0.25", "model.size=n", "train.threads=1",
 SHORT: Mapping[str, tuple[str, ...]] = {
     "demo": ("--pairs", "24"),
     "check-data": ("--workers", "1"),
-    "models": ("--size", "n", "--imgsz", "64", "--width", "0.25"),
+    "models": ("--size", "n", "--imgsz", "64", "--width", "0.25", "--fusion", "rgb"),
     "train": tuple(
         word
         for value in (*TINY, "train.epochs=1", "train.batch=2", "schedule.warmup.epochs=0")

@@ -48,6 +48,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_wheel_is_small_and_holds_exactly_the_tracked_files_of_the_package(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     assert wheel.stat().st_size < MEGABYTE
@@ -61,6 +62,7 @@ def test_wheel_is_small_and_holds_exactly_the_tracked_files_of_the_package(built
     assert all(content == (ROOT / name).read_bytes() for name, content in contents.items())
 
 
+@pytest.mark.slow
 def test_sdist_holds_tracked_files_only_and_all_that_users_read(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
