@@ -155,3 +155,15 @@ def test_robustness_prints_what_a_blank_camera_costs(tmp_path: Path) -> None:
     rows = [line for line in ended.stdout.splitlines() if line.startswith("with")]
     assert [row.split("  ")[0] for row in rows] == ["without dropout", "with dropout"]
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_inference_times_torch_and_onnxruntime_side_by_side(tmp_path: Path) -> None:
+    tiny = ("--kinds", "ir", "--width", "0.25", "--imgsz", "64", "--batch", "2", "--rounds", "2")
+    ended = run("inference.py", *tiny, "--threads", "1", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    rows = [line.split() for line in ended.stdout.splitlines() if line.startswith("ir ")]
+    assert [row[1] for row in rows] == ["torch", "onnxruntime"]
+    assert rows[0][-1] == "1.00x"
+    assert all(0 < float(row[2]) <= float(row[3]) for row in rows)
+    assert list(tmp_path.iterdir()) == []
