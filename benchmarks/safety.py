@@ -1,7 +1,7 @@
 """Measure what it costs never to lose a run: saving, verifying, locking, resuming.
 
     python benchmarks/safety.py
-    python benchmarks/safety.py --pairs 24 --imgsz 64 --saves 1 --rounds 1 --epochs 2
+    python benchmarks/safety.py --imgsz 320 --batch 8 --rounds 1      # steps of the demo
 
 CPU seconds are those of a whole process, the background included; they say more than the clock
 where other programs keep the machine busy. What is compared takes turns: steps with and without a
@@ -237,7 +237,8 @@ def print_costs(rows: Sequence[tuple[str, Cost]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=240, help="train and val together")
-    parser.add_argument("--imgsz", type=int, default=320, help="of the steps beside saves")
+    parser.add_argument("--imgsz", type=int, default=640, help="of the steps beside saves")
+    parser.add_argument("--batch", type=int, default=16, help="of the steps beside saves")
     parser.add_argument("--threads", type=int, default=1, help="waiting ones count as busy")
     parser.add_argument("--saves", type=int, default=6, help="saves among the steps")
     parser.add_argument("--rounds", type=int, default=3, help="starts of either kind")
@@ -255,7 +256,7 @@ def main() -> None:
         ]
         for pairs, kind in ((args.pairs, "demo"), (LONG_STEPS + 2, "long")):
             write_demo(folder / kind, num_pairs=pairs)
-        short = [*sets, f"train.imgsz={args.imgsz}"]
+        short = [*sets, f"train.imgsz={args.imgsz}", f"train.batch={args.batch}"]
         report_saves(measure_saves(folder / "demo" / "train.yaml", short, count=args.saves))
         found = measure_starts(
             folder / "long" / "train.yaml",

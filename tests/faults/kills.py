@@ -35,6 +35,7 @@ TRAIN = ("train", "--config", "train.yaml")
 RESUME = ("resume", "runs/exp")
 A_DAY = 86_400.0
 KILLS_A_LINE = 10
+LONGEST_AFTER_SAVE = 1.0  # seconds: some steps, their saves and a validation
 
 
 @dataclass
@@ -91,7 +92,8 @@ def kill_once(nursery: Nursery, home: Home, *, instant: float, seconds: float) -
     Args:
         nursery: Starts the process.
         home: Where it trains.
-        instant: In [0, 2], in times of ``seconds``; from 1 on counted from its first save.
+        instant: In [0, 2]: below 1 in times of ``seconds``; from 1 on as long after its first save,
+            in times of LONGEST_AFTER_SAVE.
         seconds: From the start of a process to its first save, as known so far.
 
     Returns:
@@ -104,7 +106,9 @@ def kill_once(nursery: Nursery, home: Home, *, instant: float, seconds: float) -
             assert nursery.code(running.pid) is None, running.log.read_text()
             time.sleep(0.005)
         seconds = time.monotonic() - began
-    time.sleep(instant % 1 * seconds)
+        time.sleep((instant - 1) * LONGEST_AFTER_SAVE)
+    else:
+        time.sleep(instant * seconds)
     if nursery.code(running.pid) is None:
         running.kill_group(signal.SIGKILL)
     ended = running.wait()
