@@ -10,21 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from fusetrain.data.demo import write_demo
 from fusetrain.data.image import read_header
 from fusetrain.data.transforms import letterbox_size
 from fusetrain.inference.judging import validate_weights
+from fusetrain.inference.loading import OVERLAP
 
 from ..coco_judge import assert_equal_to_the_judge
 from .conftest import Command
 
 CANVAS_HW = (192, 320)
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "roadscene-flir"
-STEPS = 290
 CONFIG = """\
 data: {data}
-model: {{size: n, fusion: mid}}
-train: {{epochs: {steps}, batch: 8, imgsz: 320, patience: 0, val_every: 29, cache: ram,
-        save_every: {{epochs: {steps}}}}}
+model: {model}
+train: {{epochs: {steps}, batch: 8, imgsz: {imgsz}, patience: 0, val_every: {val_every},
+        cache: ram, save_every: {{epochs: {steps}}}}}
 optim: {{lr0: 2.0e-3}}
 schedule: {{warmup: {{steps: 20}}}}
 augment: {{mosaic: 0, fliplr: 0, scale: 0, translate: 0, hsv_h: 0, hsv_s: 0, hsv_v: 0, ir_gain: 0}}
@@ -52,21 +53,55 @@ def eight_pairs(tmp_path: Path) -> Path:
     return folder / "data.yaml"
 
 
+@pytest.fixture
+def eight_scenes(tmp_path: Path) -> Path:
+    """Eight drawn pairs, the same for training and validation."""
+    write_demo(tmp_path / "demo", num_pairs=10)  # a fifth of them is for validation
+    data = tmp_path / "demo" / "eight.yaml"
+    data.write_text("train: images/train\nval: images/train\nnames: [person, car, animal]\n")
+    return data
+
+
+def trained(fusetrain: Command, folder: Path, *words: str, **settings: object) -> Path:
+    """Train from scratch, with further words on the command line, and return the run folder."""
+    config = folder / "train.yaml"
+    config.write_text(CONFIG.format(project=folder / "runs", **settings))
+    done = fusetrain("train", "--config", config, *words, timeout=850)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "exp"
+
+
+def assert_known_by_heart(run: Path, data: Path, *, overlap: float | None) -> None:
+    """What a real run finds, down to the lowest scores, is judged as pycocotools judges it."""
+    judgement = validate_weights(run, data=data, split="train", overlap=overlap)
+    found, num_classes = judgement.result, len(judgement.info.class_names)
+    metrics = assert_equal_to_the_judge(found.truth, found.found, num_classes=num_classes)
+    assert metrics.map50 >= 0.95
+    assert len(found.found.scores) > 2 * len(found.truth.classes)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_eight_real_pairs_are_learned_by_heart(
     eight_pairs: Path, tmp_path: Path, fusetrain: Command
 ) -> None:
-    config = tmp_path / "train.yaml"
-    config.write_text(CONFIG.format(data=eight_pairs, steps=STEPS, project=tmp_path / "runs"))
-    done = fusetrain("train", "--config", config, timeout=850)
-    assert done.returncode == 0, done.stderr
-    with (tmp_path / "runs" / "exp" / "results.csv").open() as file:
+    model = "{size: n, fusion: mid}"
+    steps = {"steps": 290, "val_every": 29}
+    run = trained(fusetrain, tmp_path, data=eight_pairs, model=model, imgsz=320, **steps)
+    with (run / "results.csv").open() as file:
         scores = [row["metrics/mAP50(B)"] for row in csv.DictReader(file)]
     assert max(float(score) for score in scores if score) >= 0.95
-    # What a real run finds, down to the lowest scores, is judged as pycocotools judges it.
-    judgement = validate_weights(tmp_path / "runs" / "exp", data=eight_pairs, split="train")
-    found, num_classes = judgement.result, len(judgement.info.class_names)
-    metrics = assert_equal_to_the_judge(found.truth, found.found, num_classes=num_classes)
-    assert metrics.map50 >= 0.95
-    assert len(found.found.scores) > 2 * len(found.truth.classes)
+    assert_known_by_heart(run, eight_pairs, overlap=OVERLAP)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_eight_scenes_are_learned_by_heart_without_suppression(
+    eight_scenes: Path, tmp_path: Path, fusetrain: Command
+) -> None:
+    model = "{size: n, fusion: mid, width: 0.5, one_to_one: true}"
+    steps = {"steps": 174, "val_every": 58}
+    words = ("--set", "train.threads=1")  # more only wait for each other on so small a canvas
+    run = trained(fusetrain, tmp_path, *words, data=eight_scenes, model=model, imgsz=128, **steps)
+    for overlap in (OVERLAP, None):
+        assert_known_by_heart(run, eight_scenes, overlap=overlap)
