@@ -108,7 +108,10 @@ class Running:
     log: Path
 
     def kill_group(self, number: int) -> None:
-        os.killpg(self.pid, number)
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:  # it was only just forked, and has no group of its own yet
+            os.kill(self.pid, number)
 
     def wait(self, seconds: float = 280) -> Ended:
         deadline = time.monotonic() + seconds
