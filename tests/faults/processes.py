@@ -120,6 +120,7 @@ class Running:
                 self.kill_group(signal.SIGKILL)
                 raise TimeoutError(self.log.read_text())
             time.sleep(0.01)
+        self.log.touch()  # of a process that was killed before it wrote one
         text = self.log.read_text(encoding="utf-8", errors="replace")
         self.log.unlink()
         return Ended(code, text)
