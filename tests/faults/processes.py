@@ -108,7 +108,10 @@ class Running:
     log: Path
 
     def kill_group(self, number: int) -> None:
-        os.killpg(self.pid, number)
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:  # it was only just forked, and has no group of its own yet
+            os.kill(self.pid, number)
 
     def wait(self, seconds: float = 280) -> Ended:
         deadline = time.monotonic() + seconds
@@ -117,6 +120,7 @@ class Running:
                 self.kill_group(signal.SIGKILL)
                 raise TimeoutError(self.log.read_text())
             time.sleep(0.01)
+        self.log.touch()  # of a process that was killed before it wrote one
         text = self.log.read_text(encoding="utf-8", errors="replace")
         self.log.unlink()
         return Ended(code, text)
