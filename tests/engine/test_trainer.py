@@ -327,7 +327,7 @@ def test_without_average_the_weights_themselves_are_judged_and_kept(bench: Setup
 
 FOLLOWING: dict[str, dict[str, Any]] = {
     "plateau": {"metric": "train_loss", "patience": 0, "gamma": 0.5, "threshold": 0.9},
-    "adaptive": {"warm": {"steps": 6}, "restart": {"steps": 3}, "tolerance": 0.0},
+    "adaptive": {"warm": {"steps": 10}, "restart": {"steps": 3}, "tolerance": 0.0},
 }
 
 

@@ -108,7 +108,7 @@ def test_epochs_of_another_length_start_anew_with_the_rates_of_their_epoch(
     lose_two_training_pairs(home)
     words = ["resume", RUN, "--set", "train.epochs=4"]
     assert run(words) == 4
-    assert f"fusetrain resume {folder} --accept-data-change" in capsys.readouterr().err
+    assert "fusetrain resume runs/exp --accept-data-change" in capsys.readouterr().err
     assert run([*words, "--accept-data-change"]) == 0
     assert "steps an epoch: 1 now, 2 before" in capsys.readouterr().err
     assert [row["epoch"] for row in rows(folder)] == ["1", "2", "3", "4"]
