@@ -72,7 +72,7 @@ def plan_convert(path: Path, to: str) -> Plan:
             written.append(placed)
     files += [_text(name, text, source.spec) for name, text in layout.label_files(written)]
     num_pairs = {split: len(group) for split, group in pairs.items() if group}
-    notes = (*label_notes(source), *_notes(source, to))
+    notes = (*label_notes(source, with_excluded=True), *_notes(source, to))
     return Plan("convert", source.spec, tuple(files), num_pairs, options=options, notes=notes)
 
 

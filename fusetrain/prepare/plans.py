@@ -264,8 +264,13 @@ def stem_of(index: DatasetIndex, row: int) -> str:
     return "/".join(key)
 
 
-def label_notes(source: SourceSet) -> list[str]:
-    """Return what of the labels does not go into the new set."""
+def label_notes(source: SourceSet, *, with_excluded: bool = False) -> list[str]:
+    """Return what of the labels does not go into the new set.
+
+    Args:
+        source: The old set.
+        with_excluded: The new labels can tell which boxes the authors excluded.
+    """
     left_out = sum(
         problem.is_left_out for scan in source.scans.values() for problem in scan.label_problems
     )
@@ -280,6 +285,12 @@ def label_notes(source: SourceSet) -> list[str]:
             "the two modalities have labels of their own; written are those of label_source "
             f"{source.spec.label_source}"
         )
+    excluded = sum(len(scan.index.ignored_boxes) for scan in source.scans.values())
+    if excluded and not with_excluded:
+        notes.append(
+            f"{counted(excluded, 'excluded box')} will be missing: YOLO text cannot tell them; "
+            "`prepare convert --to coco` and `voc` can"
+        )
     orphans = sum(
         len(scan.pairing.rgb_only) + len(scan.pairing.ir_only) for scan in source.scans.values()
     )
@@ -290,4 +301,5 @@ def label_notes(source: SourceSet) -> list[str]:
 
 def counted(number: int, noun: str) -> str:
     """Return ``1 pair`` or ``2 pairs``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    plural = f"{noun}es" if noun.endswith("x") else f"{noun}s"
+    return f"{number} {noun if number == 1 else plural}"

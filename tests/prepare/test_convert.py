@@ -56,6 +56,30 @@ def test_back_and_forth_loses_nothing(demo: Path, tmp_path: Path, to: str) -> No
     assert_same_pairs(indexes(demo), indexes(tmp_path / "back"))
 
 
+@pytest.mark.parametrize("to", ["coco", "voc", "fusetrain"])
+def test_excluded_boxes_go_along_where_labels_can_tell_them(
+    demo: Path, tmp_path: Path, to: str
+) -> None:
+    write_plan(plan_convert(demo, "voc"), tmp_path / "old")
+    path = min((tmp_path / "old/Annotations").iterdir())
+    text = path.read_text().replace("<difficult>0", "<difficult>1", 1)
+    path.write_text(text)
+    plan = plan_convert(tmp_path / "old", to)
+    write_plan(plan, tmp_path / "new")
+    before, after = (
+        [
+            (index.keys[row], *index.regions(row).classes.tolist())
+            for index in indexes(root)
+            for row in range(len(index))
+            if len(index.regions(row).classes)
+        ]
+        for root in (tmp_path / "old", tmp_path / "new")
+    )
+    assert [key for key, _ in before] == [path.stem]
+    assert after == ([] if to == "fusetrain" else before)
+    assert any("1 excluded box " in note for note in plan.notes) == (to == "fusetrain")
+
+
 @pytest.mark.parametrize("to", NAMES)
 def test_splits_without_labels_stay_readable(demo: Path, tmp_path: Path, to: str) -> None:
     root = tmp_path / "set"

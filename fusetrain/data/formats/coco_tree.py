@@ -3,8 +3,8 @@
     data.yaml  visible/<split>/<key>.*  infrared/<split>/<key>.*  annotations/<split>.json
 
 `file_name` and `ir_file_name` are relative to the folder, boxes are x, y, width, height in px of
-the visible image, category ids count from 1 in the order of the classes. Pairs without a label file
-are not in the JSON. `coco_json.py` reads it, and so does any COCO tool.
+the visible image, category ids count from 1 in the order of the classes, excluded boxes are crowds.
+Pairs without a label file are not in the JSON. `coco_json.py` reads it, and so does any COCO tool.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from fusetrain.data.formats.tree import (
     WrittenSplit,
     data_yaml,
     read_split,
-    tidy_corners,
     write_tree,
 )
 from fusetrain.data.index import DatasetIndex
@@ -63,16 +62,13 @@ def _document(split: WrittenSplit) -> dict[str, list[dict[str, object]]]:
 
 
 def _annotations(split: WrittenSplit, row: int) -> Iterator[dict[str, object]]:
-    size_hw = split.pairs[row].size_hw
-    boxes = split.boxes_xyxy_px(row).tolist()
-    for number, box in zip(split.index.classes(row).tolist(), boxes, strict=True):
-        left, top, right, bottom = tidy_corners(box, size_hw)
+    for number, (left, top, right, bottom), is_excluded in split.objects(row):
         # Differences of decimals get digits of their own.
         width, height = round(right - left, 9), round(bottom - top, 9)
         yield {
             "category_id": number + 1,
             "bbox": [left, top, width, height],
             "area": width * height,
-            "iscrowd": 0,
+            "iscrowd": int(is_excluded),
             "segmentation": [],
         }

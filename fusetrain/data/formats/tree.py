@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from fusetrain.config.yaml import dump_yaml
 from fusetrain.data.image import read_header
 from fusetrain.data.index import DatasetIndex, scan_split
+from fusetrain.data.labels import ANY_CLASS
 from fusetrain.data.spec import load_spec
 from fusetrain.data.storage import AS_FILES
 from fusetrain.errors import DataError
@@ -45,6 +46,20 @@ class WrittenPair:
     size_hw: tuple[int, int]
 
 
+class WrittenObject(NamedTuple):
+    """One box of a pair as it is written.
+
+    Attributes:
+        class_number: 0-based.
+        corners: x1, y1, x2, y2 in px, 0-based, x2 and y2 exclusive, as `tidy_corners` writes them.
+        is_excluded: The authors excluded it: detections there count neither as right nor as wrong.
+    """
+
+    class_number: int
+    corners: tuple[float, ...]
+    is_excluded: bool
+
+
 @dataclass(frozen=True)
 class WrittenSplit:
     """A split and the places of its images; ``pairs`` has a row for each of the index."""
@@ -52,13 +67,33 @@ class WrittenSplit:
     index: DatasetIndex
     pairs: tuple[WrittenPair, ...]
 
-    def boxes_xyxy_px(self, row: int) -> NDArray[np.float64]:
-        """Return (N, 4) x1, y1, x2, y2 in px, 0-based, x2 and y2 exclusive."""
-        boxes = self.index.boxes_cxcywh_unit(row).astype(np.float64)
-        half = boxes[:, 2:] / 2.0
-        height, width = self.pairs[row].size_hw
-        corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
-        return corners * np.array([width, height, width, height], np.float64)
+    def objects(self, row: int) -> Iterator[WrittenObject]:
+        """Yield the boxes of a pair, then those that were excluded of it.
+
+        What was excluded for every class is there once for each.
+        """
+        size_hw = self.pairs[row].size_hw
+        boxes = _corners_px(self.index.boxes_cxcywh_unit(row), size_hw).tolist()
+        for number, box in zip(self.index.classes(row).tolist(), boxes, strict=True):
+            yield WrittenObject(number, tuple(tidy_corners(box, size_hw)), is_excluded=False)
+        regions = self.index.regions(row)
+        areas = _corners_px(regions.boxes_cxcywh_unit, size_hw).tolist()
+        for excluded, box in zip(regions.classes.tolist(), areas, strict=True):
+            corners = tuple(tidy_corners(box, size_hw))
+            every = range(len(self.index.class_names))
+            for number in every if excluded == ANY_CLASS else (excluded,):
+                yield WrittenObject(number, corners, is_excluded=True)
+
+
+def _corners_px(
+    boxes_cxcywh_unit: NDArray[np.float32], size_hw: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return (N, 4) x1, y1, x2, y2 in px, 0-based, x2 and y2 exclusive."""
+    boxes = boxes_cxcywh_unit.astype(np.float64)
+    half = boxes[:, 2:] / 2.0
+    height, width = size_hw
+    corners = np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+    return corners * np.array([width, height, width, height], np.float64)
 
 
 class Format(Protocol):

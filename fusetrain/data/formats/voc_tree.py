@@ -17,7 +17,6 @@ from fusetrain.data.formats.tree import (
     WrittenSplit,
     data_yaml,
     read_split,
-    tidy_corners,
     write_tree,
 )
 from fusetrain.data.formats.voc_xml import CORNERS
@@ -90,14 +89,12 @@ def _document(split: WrittenSplit, row: int) -> str:
         f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
         "  <segmented>0</segmented>",
     ]
-    boxes = split.boxes_xyxy_px(row).tolist()
-    for number, box in zip(split.index.classes(row).tolist(), boxes, strict=True):
-        numbers = tidy_corners(box, pair.size_hw)
+    for number, numbers, is_excluded in split.objects(row):
         corners = [f"<{tag}>{value}</{tag}>" for tag, value in zip(CORNERS, numbers, strict=True)]
         lines += [
             "  <object>",
             f"    <name>{escape(split.index.class_names[number])}</name>",
-            "    <difficult>0</difficult>",
+            f"    <difficult>{int(is_excluded)}</difficult>",
             f"    <bndbox>{''.join(corners)}</bndbox>",
             "  </object>",
         ]
