@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,8 +132,7 @@ class PairTask:
     storage: Storage = AS_FILES
 
 
-@dataclass(frozen=True)
-class ImagePixels:
+class ImagePixels(NamedTuple):
     """What was taken from an image when it was decoded; `ImageFacts` says what the fields are."""
 
     size_hw: tuple[int, int]
@@ -142,8 +142,7 @@ class ImagePixels:
     samples: Samples
 
 
-@dataclass(frozen=True)
-class PairPixels:
+class PairPixels(NamedTuple):
     """What was taken from a pair when it was decoded.
 
     Attributes:

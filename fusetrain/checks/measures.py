@@ -145,9 +145,10 @@ def _tones(samples: Sequence[Samples]) -> dict[str, NDArray[Any]]:
     counts = np.stack(
         [np.bincount(np.frombuffer(own.grey, np.uint8), minlength=256) for own in samples]
     )
-    reached = counts.cumsum(axis=1)
+    reached = counts.astype(np.int32).cumsum(axis=1, dtype=np.int32)
     total = reached[:, -1:]
-    levels = (reached[:, None, :] < (total * SHARES)[:, :, None]).sum(axis=2).astype(np.float64)
+    wanted = np.ceil(total * SHARES).astype(np.int32)
+    levels = (reached[:, None, :] < wanted[:, :, None]).sum(axis=2, dtype=np.int32).astype(float)
     used = np.log2(np.maximum(counts, 1))
     tones = {
         "low": levels[:, 1],

@@ -7,6 +7,7 @@ Shape legend: h x w pixels of the small copy, R rows of the image with W pixels,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +39,7 @@ class Deep:
     step: float = 1.0
 
 
-@dataclass(frozen=True)
-class Samples:
+class Samples(NamedTuple):
     """Pixels of one image, all of 8 bits.
 
     Attributes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import os
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -34,8 +34,7 @@ from fusetrain.data.storage import Storage
 MIN_SHORT_SIDE = 24
 
 
-@dataclass(frozen=True)
-class View:
+class View(NamedTuple):
     """A decoded image.
 
     Attributes:

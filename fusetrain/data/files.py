@@ -60,6 +60,11 @@ def open_regular(path: str | os.PathLike[str], *, max_bytes: int) -> BinaryIO:
     Raises:
         OSError: It cannot be opened; EINVAL if it is no regular file, EFBIG if it is too large.
     """
+    return open(_opened_regular(path, max_bytes)[0], "rb")
+
+
+def _opened_regular(path: str | os.PathLike[str], max_bytes: int) -> tuple[int, int]:
+    """Return the descriptor of a regular file of sane size, and its size."""
     # Without O_NONBLOCK the opening of a FIFO would wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     try:
@@ -72,7 +77,7 @@ def open_regular(path: str | os.PathLike[str], *, max_bytes: int) -> BinaryIO:
     except OSError:
         os.close(descriptor)
         raise
-    return open(descriptor, "rb")
+    return descriptor, status.st_size
 
 
 def read_bytes(path: str | os.PathLike[str], *, max_bytes: int) -> bytes:
@@ -83,11 +88,21 @@ def read_bytes(path: str | os.PathLike[str], *, max_bytes: int) -> bytes:
     """
     for pause_s in RETRY_PAUSES_S:
         try:
-            with open_regular(path, max_bytes=max_bytes) as file:
-                return file.read()
+            return _read_regular(path, max_bytes)
         except OSError as error:
             if error.errno not in RETRIED_ERRNOS:
                 raise
             time.sleep(pause_s)
-    with open_regular(path, max_bytes=max_bytes) as file:
-        return file.read()
+    return _read_regular(path, max_bytes)
+
+
+def _read_regular(path: str | os.PathLike[str], max_bytes: int) -> bytes:
+    """Return the content of a regular file; a buffer around it would only cost time."""
+    descriptor, size = _opened_regular(path, max_bytes)
+    try:
+        parts = []
+        while part := os.read(descriptor, size + 1):
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+    finally:
+        os.close(descriptor)

@@ -80,6 +80,9 @@ def _overshoots(evidence: Evidence) -> str:
             f"(epoch {epoch})"
         )
     judged = evidence.losses("val")
+    broken = [epoch for epoch, value in judged if not math.isfinite(value)]
+    if broken:
+        return f"val/box + cls + dfl is not finite in epoch {broken[0]}"
     if judged and max(value for _, value in judged) > 10 * least:
         epoch, value = max(judged, key=lambda item: item[1])
         return f"val/box + cls + dfl is {value:.4g} in epoch {epoch}, train/ {least:.4g} at best"

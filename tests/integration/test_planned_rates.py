@@ -162,13 +162,15 @@ def test_two_ranks_killed_twice_and_extended_step_as_planned(
 def test_what_killed_runs_decided_is_replayed_from_their_events(
     train_all: Train, ranks: int
 ) -> None:
+    moved = []
     for folder in train_all(list(FOLLOWING), ranks=ranks, kills=KILLS, extend=None).values():
         exp = folder / "runs" / "exp"
         undecided = planned("--config", folder / "train.yaml", out=folder / "plan.csv")
         decided = planned("--config", folder / "train.yaml", exp, out=folder / "decided.csv")
-        assert decided != undecided
+        moved.append(decided != undecided)
         assert planned(exp, out=folder / "alone.csv") == decided
         assert_logged_as_planned(exp / "results.csv", decided, EPOCHS)
         for rank in range(ranks):
             assert_stepped_as_planned(folder / f"rates_{rank}.csv", decided)
         assert_was_resumed(exp, len(KILLS))
+    assert any(moved)  # in eight steps a decision may be what was planned

@@ -77,7 +77,7 @@ def hung_pair(task: PairTask) -> PairFacts:
 
 
 PIXELS = Measurement(
-    "pairs", PairFacts, TwoSteps(decode_pair, measure_pixels), crashed_pair, hung_pair, 64
+    "pairs", PairFacts, TwoSteps(decode_pair, measure_pixels), crashed_pair, hung_pair, 128
 )
 HEADERS = Measurement("headers", PairFacts, measure_headers, crashed_pair, hung_pair, 128)
 REGISTRATION = Measurement(
