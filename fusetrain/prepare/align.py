@@ -21,6 +21,7 @@ from fusetrain.data.sources import SPLITS
 from fusetrain.errors import DataError, Problem
 from fusetrain.prepare.estimates import Per, estimated_moves
 from fusetrain.prepare.given_moves import GivenMove, read_moves
+from fusetrain.prepare.notes import counted, label_notes
 from fusetrain.prepare.pixels import Box, Crop, Warp
 from fusetrain.prepare.plans import (
     NewPair,
@@ -28,10 +29,8 @@ from fusetrain.prepare.plans import (
     PlannedFile,
     SourceSet,
     boxes_text,
-    counted,
     ir_file,
     label_file,
-    label_notes,
     open_set,
     rgb_file,
     stem_of,

@@ -18,6 +18,7 @@ from fusetrain.data.formats.tree import Format, WrittenPair, WrittenSplit
 from fusetrain.data.image import read_header
 from fusetrain.data.index import PackedPaths, SplitScan
 from fusetrain.data.spec import DataSpec
+from fusetrain.prepare.notes import label_notes
 from fusetrain.prepare.plans import (
     YAML_NAME,
     NewPair,
@@ -25,7 +26,6 @@ from fusetrain.prepare.plans import (
     PlannedFile,
     SourceSet,
     ir_file,
-    label_notes,
     native_plan,
     open_set,
     rgb_file,

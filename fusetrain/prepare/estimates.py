@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from fusetrain.checks.flow.measuring import REGISTRATION, Effort, measure
 from fusetrain.checks.flow.tasks import all_tasks
 from fusetrain.checks.registration.shifts import MEAN_SQUARE_PX, MIN_SEQUENCE, RegistrationFacts
-from fusetrain.prepare.plans import NewPair, SourceSet, counted
+from fusetrain.prepare.notes import counted
+from fusetrain.prepare.plans import NewPair, SourceSet
 from fusetrain.prepare.recordings import frames
 
 Per = Literal["sequence", "pair", "set"]

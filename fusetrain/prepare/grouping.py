@@ -17,7 +17,7 @@ from fusetrain.data.sources import SPLITS
 from fusetrain.errors import DataError
 from fusetrain.prepare.dealing import deal, joined
 from fusetrain.prepare.likeness import Likeness
-from fusetrain.prepare.plans import counted
+from fusetrain.prepare.notes import counted
 from fusetrain.prepare.recordings import Frame
 
 TO_DEAL = -1

@@ -31,13 +31,13 @@ from fusetrain.prepare.names import (
     time_in_name,
     unique_stems,
 )
+from fusetrain.prepare.notes import counted
 from fusetrain.prepare.plans import (
     NewPair,
     Plan,
     PlannedFile,
     SourceSet,
     boxes_text,
-    counted,
     native_plan,
 )
 

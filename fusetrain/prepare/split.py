@@ -21,11 +21,11 @@ from fusetrain.errors import DataError
 from fusetrain.prepare.grouping import LEFT_OUT, TO_DEAL, Dealing, deal_pairs
 from fusetrain.prepare.likeness import Likeness, measure_likeness
 from fusetrain.prepare.listed import UNLISTED, listed_splits
+from fusetrain.prepare.notes import counted
 from fusetrain.prepare.plans import (
     NewPair,
     Plan,
     SourceSet,
-    counted,
     native_plan,
     open_set,
     stem_of,
