@@ -1,6 +1,6 @@
 """Compare the rate at which `check-data` decodes and measures pairs with that of Pillow alone.
 
-    python benchmarks/check_rate.py --data ROADSCENE [--pairs 2000] [--rounds 3]
+    python benchmarks/check_rate.py --data ROADSCENE [MORE ...] [--pairs 2000] [--rounds 7]
     python benchmarks/check_rate.py --images VISIBLE --infrared INFRARED
 
 Both sides use the same pool, one process a core, on the same files: `Image.open(path).load()` for
@@ -57,14 +57,16 @@ def run(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="a data YAML or data-set folder")
+    parser.add_argument("--data", type=Path, nargs="+", help="data YAMLs or data-set folders")
     parser.add_argument("--images", type=Path, help="instead of it: a folder of visible images")
     parser.add_argument("--infrared", type=Path, help="and one of infrared images, same names")
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--workers", type=int, default=default_workers())
     args = parser.parse_args()
-    found = tasks_of_set(args.data) if args.data else tasks_of_folders(args.images, args.infrared)
+    found = [task for path in args.data or () for task in tasks_of_set(path)]
+    if not args.data:
+        found = tasks_of_folders(args.images, args.infrared)
     tasks = (found * (args.pairs // len(found) + 1))[: args.pairs]
 
     rounds = []
