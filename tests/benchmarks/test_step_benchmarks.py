@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-BENCHMARKS = ROOT / "benchmarks"
+from .conftest import BENCHMARKS, run
+
 TINY_GUARD = ("--rounds", "1", "--imgsz", "64", "--batch", "2")
-
-
-def run(script: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
-    return subprocess.run(
-        [sys.executable, str(BENCHMARKS / script), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
-        timeout=240,
-    )
 
 
 @pytest.fixture
