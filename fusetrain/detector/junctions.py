@@ -137,7 +137,7 @@ def _weighted(
 ) -> RawPredictions:
     """Return the joined predictions, see `PredictionFusion`."""
     lead = visible.class_logits.amax(-1) - infrared.class_logits.amax(-1)
-    weight = torch.sigmoid(sharpness * lead + bias)[..., None]
+    weight = torch.sigmoid(sharpness * lead + bias)[..., None].to(visible.class_logits)
     return RawPredictions(
         class_logits=torch.lerp(infrared.class_logits, visible.class_logits, weight),
         distance_logits=torch.lerp(

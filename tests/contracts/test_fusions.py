@@ -1,6 +1,7 @@
 """Every fusion kind and operator: shapes, gradients, parts, and batches without a box."""
 
 import copy
+from typing import Literal
 
 import pytest
 import torch
@@ -142,7 +143,25 @@ def test_training_that_is_resumed_after_its_first_step_goes_on_to_the_last_bit(
     assert any(not torch.equal(value, values[name]) for name, value in saved[0].items())
 
 
-def runner_of(detector: FusionDetector) -> StepRunner:
+@every_combination
+def test_steps_and_findings_in_half_precision_are_finite(kind: str, operator: str) -> None:
+    spec = DetectorSpec(kind, operator, "csp", "n", 0.5, NUM_CLASSES, one_to_one=True)
+    runner = runner_of(build_detector(spec), amp="bf16")
+    runner.enter(WHOLE_RUN)
+    for updates, boxes in enumerate((1, 0)):
+        before = copy.deepcopy(runner.detector.state_dict())
+        runner.step([batch(boxes=boxes)], updates=updates)
+        assert runner.take_counts()["skipped"] == 0
+    values = runner.detector.state_dict()
+    assert all(value.isfinite().all() for value in values.values())
+    assert any(not torch.equal(value, values[name]) for name, value in before.items())
+    with torch.no_grad(), runner.machine.autocast():
+        raw = runner.detector.eval()(batch(boxes=0).rgb / 255, batch(boxes=0).ir / 255)
+    assert raw.class_logits.isfinite().all()
+    assert raw.distance_logits.isfinite().all()
+
+
+def runner_of(detector: FusionDetector, *, amp: Literal[False, "bf16"] = False) -> StepRunner:
     """Return what trains a detector as a run does."""
     parts = detector.parts()
     groups = [GroupKey(None, kind) for kind in GROUP_KINDS]
@@ -151,7 +170,7 @@ def runner_of(detector: FusionDetector) -> StepRunner:
     )
     machine = choose_machine(
         device="cpu",
-        amp=False,
+        amp=amp,
         memory_format="auto",
         threads=1,
         workers=0,
