@@ -62,7 +62,20 @@ def build_optimizer(
     else:
         options["betas"] = (momentum, 0.999)
     optimizer: torch.optim.Optimizer = OPTIMIZERS.get(name)(param_groups, **options)
+    if options.get("momentum"):
+        _start_momentum(optimizer)
     return optimizer
+
+
+def _start_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Let all momentum start at zero, from which the first step is what it would be without any.
+
+    The fused SGD leaves a new buffer as memory happens to be where its first step is skipped, and
+    cannot make one for a parameter that is trained later than others of its group.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _members(parts: Mapping[str, nn.Module]) -> list[tuple[str, str, str, nn.Parameter]]:

@@ -65,6 +65,43 @@ def test_step_that_is_not_finite_leaves_weights_and_counters(name: str) -> None:
     assert all(torch.equal(before[key], value) for key, value in small.state_dict().items())
 
 
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_step_after_a_first_one_that_is_not_finite_is_as_without_it(name: str) -> None:
+    def stepped(*gradients: float) -> dict[str, torch.Tensor]:
+        torch.manual_seed(0)
+        small = build_detector(DetectorSpec("ir", "concat", "csp", "n", 0.25, 2))
+        optimizer = optimizer_of(small, [GroupKey(None, kind) for kind in KINDS], name=name)
+        for gradient in gradients:
+            for parameter in small.parameters():
+                parameter.grad = torch.full_like(parameter, gradient)
+            # What is freed here is what new memory holds in the step.
+            del [torch.full_like(parameter, 7.0) for parameter in small.parameters()][:]
+            is_finite = gradient == gradient
+            optimizer.found_inf = torch.tensor(float(not is_finite))  # type: ignore[attr-defined]
+            optimizer.step()
+        return small.state_dict()
+
+    after_skip, plain = stepped(float("nan"), 0.5), stepped(0.5)
+    assert all(torch.equal(value, after_skip[key]) for key, value in plain.items())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_parameters_that_are_frozen_at_first_are_trained_later(
+    detector: FusionDetector, name: str
+) -> None:
+    optimizer = optimizer_of(detector, [GroupKey(None, kind) for kind in KINDS], name=name)
+    frozen = list(detector.parts()["backbone"].parameters())
+    before = [parameter.detach().clone() for parameter in frozen]
+    for parameter in detector.parts()["head"].parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    assert all(map(torch.equal, before, frozen))
+    for parameter in detector.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    assert not any(map(torch.equal, before, frozen))
+
+
 def test_average_follows_weights_and_statistics(detector: FusionDetector) -> None:
     average = WeightAverage(detector, decay=0.5, ramp=1e-9)
     with torch.no_grad():
