@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from fusetrain.config.schema import BASES, Config, ModelSettings
-from fusetrain.config.stages import ADAPTER
+from fusetrain.config.stages import ADAPTER, run_stages
 from fusetrain.detector import BACKBONES
 from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
 from fusetrain.engine import OPTIMIZERS
@@ -20,7 +20,8 @@ from fusetrain.results.run_dir import LATEST
 from fusetrain.results.trackers import NEEDED, TRACKERS
 from fusetrain.schedule.options import KeyProblem, curve_problems
 
-SINGLE = ("rgb", "ir")
+PARTS_OF_SINGLE = {"rgb": ("backbone", "neck", "head"), "ir": ("backbone_ir", "neck", "head")}
+SINGLE = tuple(PARTS_OF_SINGLE)
 DEFAULT_OPERATOR = ModelSettings().operator
 
 
@@ -73,10 +74,11 @@ def _adapter_problems(config: Config) -> Iterator[KeyProblem]:
 
 
 def require_fusion(config: Config) -> None:
-    """Check that there is something to compare.
+    """Check that there is something to compare, before the first of three runs.
 
     Raises:
-        ConfigError: The config trains a single modality itself.
+        ConfigError: The config trains a single modality itself, or would leave a baseline nothing
+            to train.
     """
     kind = config.model.fusion
     if kind in SINGLE:
@@ -84,6 +86,18 @@ def require_fusion(config: Config) -> None:
             f"--with-baselines makes no sense for fusion {kind!r}: it is a baseline itself",
             expected="a `model.fusion` that looks at both images, such as mid",
             remedy="take --with-baselines out, or name another fusion: --set model.fusion=mid",
+        )
+    still = [
+        single
+        for single, parts in PARTS_OF_SINGLE.items()
+        if any(set(parts) <= set(stage.freeze) for stage in run_stages(config))
+    ]
+    if still:
+        raise ConfigError(
+            f"--with-baselines has nothing to train for {' and '.join(still)}: every part of it "
+            "is frozen",
+            expected="`train.freeze` and `freeze` of each stage leave it a part that learns",
+            remedy="take --with-baselines out, or a part out of `freeze`",
         )
 
 

@@ -52,14 +52,20 @@ class FusionGain:
 
 
 def baseline_config(config: Config, kind: str, *, name: str, project: Path) -> Config:
-    """Return the config of a baseline: the same budget, one modality, no operator."""
+    """Return the config of a baseline: the same budget, one modality, no operator.
+
+    What would only harm it is left out: to lose, or not to be shown, the one image it has, and to
+    have it moved away from the boxes.
+    """
     values = config.model_dump()
     values["model"] |= {
         "fusion": kind,
         "operator": ModelSettings().operator,
         "base": ModelSettings().base,
     }
-    values["train"] |= {"epochs": run_epochs(config)}
+    stages = [stage | {"inputs": "both"} for stage in values["train"]["stages"]]
+    values["train"] |= {"epochs": run_epochs(config), "stages": stages}
+    values["augment"] |= {"drop_rgb": 0.0, "drop_ir": 0.0, "ir_shift": 0.0}
     values["schedule"] |= {"plans": []}
     values["run"] |= {"name": name, "project": str(project)}
     return Config.model_validate(values)

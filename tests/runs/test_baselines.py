@@ -10,9 +10,11 @@ import pytest
 
 from fusetrain.cli.app import run
 from fusetrain.config.load import load_config
-from fusetrain.errors import RunError
+from fusetrain.config.schema import AugmentSettings, Config
+from fusetrain.errors import ConfigError, RunError
 from fusetrain.results.run_dir import FUSION_GAIN, RunDir
-from fusetrain.runs.baselines import fused_run_of
+from fusetrain.rules import require_fusion
+from fusetrain.runs.baselines import baseline_config, fused_run_of
 
 Capture = pytest.CaptureFixture[str]
 WORDS = ("train", "--config", "train.yaml", "--set", "train.epochs=1", "--with-baselines")
@@ -61,6 +63,34 @@ def _forget_the_gain_and_the_ir_run(runs: Path) -> None:
         path.unlink()
     values = told(runs / "duel")
     (runs / "duel" / FUSION_GAIN).write_text(json.dumps(values | {"gain": None, "scores": None}))
+
+
+@pytest.mark.parametrize("kind", ["rgb", "ir"])
+def test_baseline_never_loses_the_image_it_has(kind: str, tmp_path: Path) -> None:
+    values = {
+        "augment": {"drop_rgb": 0.3, "drop_ir": 0.3, "ir_shift": 0.1, "ir_noise": 0.1},
+        "train": {"epochs": 4, "stages": [{"epochs": 1, "inputs": "ir"}, {"inputs": "rgb"}]},
+    }
+    config = Config.model_validate(values)
+    single = baseline_config(config, kind, name="single", project=tmp_path)
+    assert single.augment == AugmentSettings(ir_noise=0.1)
+    assert [stage.inputs for stage in single.train.stages] == ["both", "both"]
+    assert [stage.epochs for stage in single.train.stages] == [1, None]
+
+
+@pytest.mark.parametrize(
+    ("frozen", "kinds"),
+    [("backbone,neck,head", "rgb"), ("backbone_ir,neck,head", "ir"), ("neck,head", "")],
+)
+def test_baseline_without_anything_to_train_is_refused_before_the_first_run(
+    frozen: str, kinds: str
+) -> None:
+    config = Config.model_validate({"train": {"freeze": frozen.split(",")}})
+    if not kinds:
+        require_fusion(config)
+        return
+    with pytest.raises(ConfigError, match=f"nothing to train for {kinds}: every part"):
+        require_fusion(config)
 
 
 @pytest.mark.parametrize("kind", ["rgb", "ir"])
