@@ -5,9 +5,9 @@ Frames are matched by their number; nothing is decoded before it is asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 from fusetrain.data.film import Film, is_surely_film, may_be_film, open_film
@@ -54,6 +54,24 @@ class GivenFilms:
     def name(self, number: int) -> str:
         """Return the stem of the files of a frame."""
         return f"{self.stem}_{number:06d}"
+
+    def some_frames(
+        self, windows: Iterable[ThermalWindow], *, at_once: int
+    ) -> Iterator[dict[ThermalWindow, list[Shown]]]:
+        """Yield some frames after the others in step, the same ones through each window.
+
+        Args:
+            windows: Those of the detectors that look at the films.
+            at_once: Frames that are in memory at most, for each window.
+
+        Raises:
+            DataError: A frame cannot be decoded, or a film ends before its time.
+        """
+        films = {window: self.frames(window) for window in windows}
+        while some := {
+            window: few for window, film in films.items() if (few := list(islice(film, at_once)))
+        }:
+            yield some
 
     def frames(self, window: ThermalWindow) -> Iterator[Shown]:
         """Yield the frames in step.

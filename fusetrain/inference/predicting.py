@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -217,15 +216,18 @@ class _Prediction:
         done, has_film = 0, False
         with self.files as files:
             try:
-                frames = films.frames(self.info.window)
-                while some := list(islice(frames, FRAMES_AT_ONCE)):
-                    found = self._joined([self._on_frames(one, some) for one in self.detectors])
-                    for row, shown in enumerate(some):
+                windows = {self.info.window, *(one.info.window for one in self.detectors)}
+                for some in films.some_frames(windows, at_once=FRAMES_AT_ONCE):
+                    found = self._joined(
+                        [self._on_frames(one, some[one.info.window]) for one in self.detectors]
+                    )
+                    own_frames = some[self.info.window]
+                    for row, shown in enumerate(own_frames):
                         own = _rows(found, found.image_ids == row)
                         picture = files.add(shown, own)
                         if picture is not None:
                             film.add(np.asarray(picture))
-                    done += len(some)
+                    done += len(own_frames)
                     self.progress(done, films.num_frames)
             finally:
                 has_film = film.close()

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.torch import save_file
 
 from fusetrain.cli.app import run
+from fusetrain.data.image import ThermalWindow
+from fusetrain.engine.weights import load_detector
 
 Capture = pytest.CaptureFixture[str]
 RUN = "runs/exp"
@@ -179,4 +183,29 @@ def test_two_detectors_detect_together(home: Path, capsys: Capture) -> None:
     assert run([*words, "--with", f"{RUN}/weights/last.pt"]) == 0
     assert abs(len(results(home)) - len(alone)) <= len(alone)
     assert run([*words, "--with", "nowhere"]) == 5
+    capsys.readouterr()
+
+
+def test_each_of_two_detectors_sees_raw_counts_through_its_own_window(
+    home: Path, capsys: Capture
+) -> None:
+    """Whether they come as files or as frames of a film."""
+    other = home / "other.safetensors"
+    detector, info = load_detector(home / RUN)
+    described = replace(info, window=ThermalWindow("range", 20000.0, 21000.0)).to_json()
+    texts = {name: json.dumps(value) for name, value in described.items()}
+    save_file(detector.state_dict(), other, texts)
+    counts = np.random.Generator(np.random.PCG64(0)).integers(19000, 22000, (48, 64), np.uint16)
+    Image.fromarray(counts).save(home / "ir.png")
+    film(home / "ir.tif", [Image.fromarray(counts)] * 2)
+    picture = Image.open(home / RGB / "val_000.jpg")
+    picture.save(home / "rgb.png")
+    film(home / "rgb.tif", [picture] * 2)
+    found = []
+    for suffix in ("png", "tif"):
+        pair = ("--rgb", f"rgb.{suffix}", "--ir", f"ir.{suffix}", "--pictures", "none")
+        assert run(["predict", RUN, *pair, *LOW, "--with", str(other)]) == 0
+        found.append([row["bbox"] for row in results(home) if not row.get("frame")])
+    assert found[0] == found[1]
+    assert found[0]
     capsys.readouterr()
