@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fusetrain.engine.machine import Machine
 
 AUTO_BATCH = 16
+SINGLE_CELL_PX = 32  # the stride of the coarsest level
 TRAINING_SPLITS = ("train", "val")
 
 
@@ -154,6 +155,28 @@ def require_dealt_batch(config: Config, ranks: int) -> None:
             f"train.batch {config.train.batch} cannot be dealt out over {ranks} ranks",
             expected="a multiple of the number of ranks",
             remedy=f"--set train.batch={-(-batch // ranks) * ranks}",
+        )
+
+
+def require_statistics(config: Config, num_pairs: int, *, ranks: int) -> None:
+    """Check that every batch has more than one value a channel to normalise by.
+
+    On the smallest canvas the coarsest map of a pair is a single cell, so that one pair, which may
+    be all that is left for the last batch of an epoch, has none.
+
+    Raises:
+        ConfigError: A rank would be shown one pair of one cell.
+    """
+    batch = batch_size(config)
+    has_short_share = min(batch, num_pairs % batch or batch) < 2 * ranks
+    is_shared = config.train.sync_bn and ranks > 1
+    if config.train.imgsz <= SINGLE_CELL_PX and has_short_share and not is_shared:
+        raise ConfigError(
+            f"train.imgsz {config.train.imgsz} leaves one cell a pair at the coarsest level, and "
+            f"batches of {batch} of {num_pairs} pairs leave a step with one pair: there is nothing "
+            "to normalise by",
+            expected=f"a larger canvas, or {2 * ranks} pairs at least in each batch",
+            remedy=f"--set train.imgsz={2 * SINGLE_CELL_PX}",
         )
 
 

@@ -118,8 +118,9 @@ def assemble(
 
     Raises:
         RunError: The weights to start from cannot be used, or fill too little of a backbone.
-        ConfigError: A stage leaves nothing to train.
+        ConfigError: A stage leaves nothing to train, or a batch nothing to normalise by.
     """
+    build.require_statistics(config, len(data.train), ranks=launched.place().world_size)
     is_fresh = spec is None
     spec = spec or first_spec(config, len(data.train.class_names))
     phase = phase_of(config, spec)

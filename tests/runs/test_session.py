@@ -11,9 +11,11 @@ import torch
 
 from fusetrain import build
 from fusetrain.config.schema import Config
+from fusetrain.engine.stages import WHOLE_RUN
 from fusetrain.engine.weights import load_detector
 from fusetrain.errors import ConfigError
 from fusetrain.results.run_dir import RunDir
+from fusetrain.runs.batches import BatchSource
 from fusetrain.runs.session import (
     Session,
     assemble,
@@ -22,6 +24,8 @@ from fusetrain.runs.session import (
     fingerprint,
     limits_of,
 )
+
+from ..conftest import MakePairs
 
 
 def config_for(data: Path, **train: Any) -> Config:
@@ -129,3 +133,35 @@ def test_best_model_is_that_of_the_file_or_the_one_at_hand(
     best, _ = load_detector(trained.path)
     chosen = best_model(session, trained).state_dict()
     assert all(torch.equal(value, chosen[name]) for name, value in best.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("batch", "pairs", "ranks", "is_refused"),
+    [(1, 4, 1, True), (3, 4, 1, True), (2, 4, 1, False), (9, 4, 1, False), (4, 8, 4, True)],
+)
+def test_one_pair_of_one_cell_is_refused_before_the_first_step(
+    batch: int, pairs: int, ranks: int, is_refused: bool
+) -> None:
+    small = Config.model_validate({"train": {"batch": batch, "imgsz": 32}})
+    large = Config.model_validate({"train": {"batch": batch, "imgsz": 33}})
+    build.require_statistics(large, pairs, ranks=ranks)
+    if not is_refused:
+        build.require_statistics(small, pairs, ranks=ranks)
+        return
+    with pytest.raises(ConfigError, match="leaves one cell a pair") as caught:
+        build.require_statistics(small, pairs, ranks=ranks)
+    assert "train.imgsz=64" in caught.value.remedy
+    shared = small.model_copy(update={"train": small.train.model_copy(update={"sync_bn": True})})
+    if ranks > 1:
+        build.require_statistics(shared, pairs, ranks=ranks)
+
+
+@pytest.mark.parametrize(("imgsz", "batch"), [(32, 2), (33, 1)])
+def test_smallest_canvas_and_batch_that_are_let_in_make_a_step(
+    make_pairs: MakePairs, imgsz: int, batch: int
+) -> None:
+    session = session_of(config_for(make_pairs(), imgsz=imgsz, batch=batch))
+    source = BatchSource(session.config, session.data, session.machine)
+    session.runner.enter(WHOLE_RUN)
+    session.runner.step([next(source.train(0, 0))], updates=0)
+    assert session.runner.take_counts()["skipped"] == 0
