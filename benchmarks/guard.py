@@ -58,9 +58,9 @@ def arguments() -> argparse.Namespace:
 
 def ratio_of_round(steps: SplitSteps) -> float:
     """Return how many steps CONVOLUTIONS would pay for, both timed side by side."""
-    before = [steps.yardstick.cpu_seconds() for _ in range(TURN)]
+    before = [steps.yardstick.seconds() for _ in range(TURN)]
     step_s = sum(steps.step().values())
-    after = [steps.yardstick.cpu_seconds() for _ in range(TURN)]
+    after = [steps.yardstick.seconds() for _ in range(TURN)]
     return CONVOLUTIONS * statistics.median(before + after) / step_s
 
 

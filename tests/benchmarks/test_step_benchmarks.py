@@ -69,6 +69,22 @@ def test_the_guard_compares_with_what_it_recorded(tmp_path: Path) -> None:
     assert "more than 15% slower" in ended.stdout
 
 
+def test_gpu_measures_on_a_cpu_and_names_what_cannot_run_there(tmp_path: Path) -> None:
+    quick = ("--device", "cpu", "--quick", "--variants", "auto", "fp16")
+    ended = run("gpu.py", *quick, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    rows = [line.split() for line in ended.stdout.splitlines() if line]
+    times, shares = (row for row in rows if row[0] == "auto")
+    *parts, step_ms, pairs_per_s = map(float, times[2:])
+    assert len(parts) == 5
+    assert sum(parts) == pytest.approx(step_ms, rel=0.01)
+    assert pairs_per_s == pytest.approx(2000 / step_ms, rel=0.01)
+    assert shares[-2:] == ["-", "-"]  # neither memory nor waits are those of a GPU
+    assert "fp16 is slower than fp32 on CPUs" in ended.stdout
+    assert [row[0] for row in rows].count("mid") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_step_split_and_data_path_print_a_row_a_size(tmp_path: Path) -> None:
     tiny = ("--imgsz", "64", "96")

@@ -1,4 +1,4 @@
-"""A flag read late says what was true when it was made, and a step asks a device for nothing else."""
+"""A late flag says what was true when it was made; a step asks a device for nothing else."""
 
 from __future__ import annotations
 
