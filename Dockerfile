@@ -18,7 +18,7 @@ FROM base AS cuda
 RUN python -m pip install '/src[onnx,tensorboard,tune]'
 USER fuse
 WORKDIR /work
-# SIGTERM of `docker stop` saves the run: `docker stop --time 120` leaves time for it.
+# SIGTERM of `docker stop` saves the run: `docker stop -t 120` leaves time for it.
 ENTRYPOINT ["fusetrain"]
 CMD ["--help"]
 

@@ -13,21 +13,17 @@ from __future__ import annotations
 import argparse
 import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import torch
+from measuring.costs import HEADER, ROUNDS, Growth, cpu_ms, index_mib
 from measuring.drawn_pairs import drawn_index
-from measuring.gradient_exchange import exchange
+from measuring.gradient_exchange import exchange_ms
 from measuring.split_steps import SplitSteps
 from measuring.tables import table_text
 
-from fusetrain.data.index import DatasetIndex, PackedPaths
 from fusetrain.data.order import EpochBatches, class_weights
 from fusetrain.engine.machine import keep_freed_memory
 from fusetrain.loss.detection import DetectionLoss
@@ -36,38 +32,6 @@ from fusetrain.sample import Batch, RawPredictions
 BATCH = 8
 STRIDES = (8, 16, 32)
 LOSS_PX = 320
-ROUNDS = 3
-HEADER = ("cost", "over", "from", "to", "at first", "at last", "exponent")
-
-
-@dataclass(frozen=True)
-class Growth:
-    """What a cost is at several sizes.
-
-    Attributes:
-        cost: What is measured, with its unit.
-        over: What grows.
-        sizes: How large that is, ascending.
-        costs: What it costs.
-    """
-
-    cost: str
-    over: str
-    sizes: Sequence[int]
-    costs: Sequence[float]
-
-    @property
-    def exponent(self) -> float:
-        """Return the slope of the logarithms over the upper half of the sizes."""
-        half = min(len(self.sizes) // 2, len(self.sizes) - 2)
-        sizes, costs = np.log(self.sizes[half:]), np.log(np.maximum(self.costs[half:], 1e-9))
-        return float(np.polyfit(sizes, costs, 1)[0])
-
-    def row(self) -> tuple[str, ...]:
-        """Return the row of the table."""
-        ends = (f"{size:,}" for size in (self.sizes[0], self.sizes[-1]))
-        costs = (f"{cost:.3g}" for cost in (self.costs[0], self.costs[-1]))
-        return (self.cost, self.over, *ends, *costs, f"{self.exponent:.2f}")
 
 
 def main() -> None:
@@ -135,7 +99,9 @@ def over_boxes(_: int) -> list[Growth]:
 def over_ranks(_: int) -> list[Growth]:
     """Measure the exchange of the gradients of a nano detector."""
     sizes = [1, 2, 4]
-    return [Growth("gradients exchanged, CPU ms a rank", "ranks", sizes, [*map(_exchanged, sizes)])]
+    return [
+        Growth("gradients exchanged, CPU ms a rank", "ranks", sizes, [*map(exchange_ms, sizes)])
+    ]
 
 
 MEASURES: dict[str, Callable[[int], list[Growth]]] = {
@@ -146,26 +112,6 @@ MEASURES: dict[str, Callable[[int], list[Growth]]] = {
     "boxes": over_boxes,
     "ranks": over_ranks,
 }
-
-
-def index_mib(index: DatasetIndex) -> float:
-    """Return the memory of the arrays of an index, packed paths among them."""
-    total = 0
-    for name in index.__dataclass_fields__:
-        column = getattr(index, name)
-        for part in (column.blob, column.ends) if isinstance(column, PackedPaths) else (column,):
-            total += len(part) if isinstance(part, bytes) else getattr(part, "nbytes", 0)
-    return total / 2**20
-
-
-def cpu_ms(work: Callable[[], object]) -> float:
-    """Return the median milliseconds of the processor that a piece of work takes."""
-    seconds = []
-    for _ in range(ROUNDS):
-        started = time.process_time()
-        work()
-        seconds.append(time.process_time() - started)
-    return 1e3 * statistics.median(seconds)
 
 
 def loss_ms(*, num_classes: int, num_boxes: int) -> float:
@@ -218,16 +164,6 @@ def _steps(
             data.append(1e3 * statistics.median(each["data"] for each in seen) / batch)
             whole.append(1e3 * statistics.median(sum(each.values()) for each in seen))
     return [Growth("data of a pair, ms", over, sizes, data), Growth("step, ms", over, sizes, whole)]
-
-
-def _exchanged(ranks: int) -> float:
-    with (
-        tempfile.TemporaryDirectory(prefix="fusetrain-bench-") as name,
-        get_context("spawn").Pool(ranks) as pool,
-    ):
-        place = str(Path(name) / "meeting")
-        asked = [(rank, ranks, place, ROUNDS) for rank in range(ranks)]
-        return 1e3 * statistics.median(pool.starmap(exchange, asked, chunksize=1))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ def runs_of(weights: Path, *, threads: int) -> dict[str, Run]:
     loaded = load_weights(weights)
     torch.set_num_threads(threads)
     file, _ = load_onnx(exported.path)
-    detector = loaded.detector
+    detector = loaded.detector.cpu()  # where onnxruntime runs, too
     assert isinstance(detector, FusionDetector)
     return {"torch": lambda rgb, ir: decode(detector(rgb, ir)), "onnxruntime": as_run(file)}
 

@@ -25,13 +25,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from measuring.other_load import OtherLoad
 from measuring.peer_environment import peer_python
 from measuring.tables import table_text
 
@@ -210,7 +210,7 @@ def run_turn(variant: Variant, *, folder: Path) -> Timing:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         answer_file = Path(name) / "answer.json"
         request = {**variant.request, "folder": name, "answer": str(answer_file)}
-        started, busy_with_others = time.perf_counter(), _others_seconds()
+        load = OtherLoad()
         ended = subprocess.run(
             [*variant.command, json.dumps(request)],
             cwd=name,
@@ -220,7 +220,7 @@ def run_turn(variant: Variant, *, folder: Path) -> Timing:
             text=True,
             errors="replace",
         )
-        other_load = (_others_seconds() - busy_with_others) / (time.perf_counter() - started)
+        other_load = load.cores()
         if not answer_file.is_file():
             tail = "\n".join(ended.stdout.splitlines()[-20:])
             raise SystemExit(f"{variant.name}: exit code {ended.returncode}:\n{tail}")
@@ -271,19 +271,6 @@ def row(
         f"{cpu_seconds / args.batch:.3f}",
         f"{statistics.median(by_cpu):.2f}x",
     ]
-
-
-def _others_seconds() -> float:
-    """Return the seconds that all cores have worked for others than us; 0 where nobody tells.
-
-    Time that a virtual machine was not given counts as theirs.
-    """
-    stat = Path("/proc/stat")
-    if not stat.is_file():
-        return 0.0
-    user, nice, system, _, _, irq, softirq, stolen = map(int, stat.read_text().split()[1:9])
-    busy = (user + nice + system + irq + softirq + stolen) / os.sysconf("SC_CLK_TCK")
-    return busy - sum(os.times()[:4])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from measuring import reference_convolution
 from measuring.split_steps import PARTS, SplitSteps, precision_of
 from measuring.tables import table_text
 
@@ -48,11 +47,11 @@ def row(folder: Path, imgsz: int, args: argparse.Namespace) -> list[str]:
     seen, limits = [], []
     for _ in range(args.steps):
         seen.append(steps.step())
-        limits.append(steps.yardstick.cpu_seconds())
+        limits.append(steps.yardstick.seconds())
     middle = {part: statistics.median(each[part] for each in seen) for part in PARTS}
     step_s = statistics.median(sum(each.values()) for each in seen)
     rate = steps.gflop / step_s
-    limit = reference_convolution.FLOP / statistics.median(limits) / 1e9
+    limit = steps.yardstick.flop / statistics.median(limits) / 1e9
     return [
         f"{imgsz}, {precision_of(steps.yardstick.dtype)}",
         *(f"{1e3 * value:.1f} ({value / step_s:.1%})" for value in middle.values()),

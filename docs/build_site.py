@@ -42,7 +42,7 @@ NAV: Mapping[str, tuple[str, ...]] = {
         "resume.md",
         "faults.md",
     ),
-    "Many processes": ("distributed.md", "trackers.md"),
+    "Many processes": ("distributed.md", "trackers.md", "scaling.md"),
     "Looking": ("report.md", "diagnose.md", "val.md"),
     "Using": ("predict.md", "export.md", "python.md"),
     "Reference": ("commands/README.md", "checkpoint.md", "benchmarks.md", "README.md"),

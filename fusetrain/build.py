@@ -88,7 +88,7 @@ def open_data(
     Raises:
         DataError: A split is missing or has no pair, or there is nothing to learn.
     """
-    from fusetrain.data.image import thermal_window
+    from fusetrain.data.image import thermal_window, window_rows
     from fusetrain.data.index import scan_split
 
     spec = open_spec(config)
@@ -106,7 +106,7 @@ def open_data(
             remedy=f"`fusetrain check-data {shlex.quote(str(spec.path))}`",
         )
     if window is None:
-        paths = [train.ir_path(row) for row in range(len(train))]
+        paths = [train.ir_path(row) for row in window_rows(len(train))]
         window = thermal_window(spec.thermal, paths, storage=train.storage)
     return TrainingData(spec, train, scans["val"].index, window)
 

@@ -1,4 +1,4 @@
-"""Data sets of any size for timings: drawn pairs of 640 x 512 px under many names, or no files."""
+"""Data sets of any size for timings: some drawn pairs under many names, or no files at all."""
 
 from __future__ import annotations
 
@@ -14,15 +14,21 @@ NUM_DRAWN = 20
 BOXES_PER_PAIR = 5
 
 
-def write_pairs(root: Path, count: int) -> Path:
-    """Write a set whose files are links to NUM_DRAWN drawn pairs; return its data YAML."""
+def write_pairs(root: Path, count: int, *, size_wh: tuple[int, int] = (640, 512)) -> Path:
+    """Write a set whose files are links to NUM_DRAWN drawn pairs; return its data YAML.
+
+    Args:
+        root: Folder of the set.
+        count: Pairs.
+        size_wh: Width and height of every image, px.
+    """
     rng = np.random.default_rng(0)
     for part in ("images", "imagesIR", "labels", ".drawn"):
         (root / part / "train").mkdir(parents=True)
     for number in range(NUM_DRAWN):
         for part, shape in (("images", (32, 40, 3)), ("imagesIR", (32, 40))):
             coarse = Image.fromarray(rng.integers(0, 256, shape, np.uint8))
-            image = coarse.resize((640, 512), Image.Resampling.BICUBIC)
+            image = coarse.resize(size_wh, Image.Resampling.BICUBIC)
             image.save(root / ".drawn" / f"{part}{number}.jpg", quality=90)
         boxes = rng.uniform(0.2, 0.4, (BOXES_PER_PAIR, 4))
         lines = (f"0 {' '.join(f'{value:.6f}' for value in box)}\n" for box in boxes)

@@ -1,14 +1,29 @@
-"""One rank that exchanges gradients over gloo; started in processes of its own by `growth.py`."""
+"""Ranks that exchange gradients over gloo, each in a process of its own."""
 
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
+from multiprocessing import get_context
+from pathlib import Path
 
 import torch
 from torch import distributed
 
 NUM_PARAMETERS = 4_190_857  # of `mid`, nano size, one class
+ROUNDS = 3
+
+
+def exchange_ms(ranks: int) -> float:
+    """Return the median milliseconds of the processor that an exchange takes on a rank."""
+    with (
+        tempfile.TemporaryDirectory(prefix="fusetrain-bench-") as name,
+        get_context("spawn").Pool(ranks) as pool,
+    ):
+        place = str(Path(name) / "meeting")
+        asked = [(rank, ranks, place, ROUNDS) for rank in range(ranks)]
+        return 1e3 * statistics.median(pool.starmap(exchange, asked, chunksize=1))
 
 
 def exchange(rank: int, ranks: int, meeting: str, rounds: int) -> float:

@@ -178,6 +178,11 @@ def read_counts(
     return np.asarray(image if image.mode in BITS else _grey(image))
 
 
+def window_rows(count: int) -> range:
+    """Return which of ``count`` images a window is taken from: WINDOW_IMAGES, evenly spaced."""
+    return range(0, count, max(1, -(-count // WINDOW_IMAGES)))
+
+
 def thermal_window(
     thermal: str | tuple[float, float],
     ir_paths: Sequence[str | os.PathLike[str]],
@@ -188,8 +193,8 @@ def thermal_window(
 
     Args:
         thermal: `DataSpec.thermal`: auto, raw, percentile, or a range of raw counts.
-        ir_paths: Infrared images of the training split, in the order of their index. Up to
-            WINDOW_IMAGES of them, evenly spaced, are looked at, so the result is deterministic.
+        ir_paths: Infrared images of the training split, in the order of their index, all of them
+            or those of `window_rows` alone: no others are looked at.
         storage: How the pictures of the data set lie in their files.
 
     Raises:
@@ -198,8 +203,7 @@ def thermal_window(
     if isinstance(thermal, tuple):
         low, high = thermal
         return ThermalWindow("range", low, high, deep_only=False)
-    step = max(1, -(-len(ir_paths) // WINDOW_IMAGES))
-    sampled = ir_paths[::step]
+    sampled = [ir_paths[row] for row in window_rows(len(ir_paths))]
     if thermal == "auto":
         sampled = [path for path in sampled if _is_deep(path, storage)]
     if thermal == "raw" or not sampled:

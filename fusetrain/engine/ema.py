@@ -36,14 +36,14 @@ class WeightAverage:
         floating = [name for name, value in source.items() if value.is_floating_point()]
         self._source = [source[name] for name in floating]
         self._target = [target[name] for name in floating]
-        self._counters = [
-            (target[name], source[name]) for name in source if not source[name].is_floating_point()
-        ]
+        counters = [name for name in source if not source[name].is_floating_point()]
+        self._source_counters = [source[name] for name in counters]
+        self._target_counters = [target[name] for name in counters]
 
     @torch.no_grad()
     def update(self, updates: int) -> None:
         """Move the average towards the model after its ``updates``-th update (from 1)."""
         decay = self.decay * (1.0 - math.exp(-updates / self.ramp))
         torch._foreach_lerp_(self._target, self._source, 1.0 - decay)
-        for target, source in self._counters:
-            target.copy_(source)
+        if self._target_counters:
+            torch._foreach_copy_(self._target_counters, self._source_counters)

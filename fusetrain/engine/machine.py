@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import Literal
@@ -24,6 +25,7 @@ from fusetrain.errors import ResourceError
 
 Precision = Literal["bf16", "fp16"] | None
 
+COMPILERS = ("g++", "clang++", "c++", "gcc", "clang", "cc", "cl")
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
@@ -106,6 +108,22 @@ def choose_machine(
         workers=workers if workers is not None else (0 if on_cpu else min(8, cores)),
         deterministic=deterministic if deterministic is not None else on_cpu,
     )
+
+
+def require_compiler() -> None:
+    """Make sure that `torch.compile` can build what it writes; only its first step would tell.
+
+    Raises:
+        ResourceError: There is no compiler for C or C++.
+    """
+    named = (os.environ.get("CXX"), os.environ.get("CC"))
+    names = [name for name in (*named, *COMPILERS) if name]
+    if not any(map(shutil.which, names)):
+        raise ResourceError(
+            "train.compile needs a compiler for C and C++, and there is none",
+            expected=f"one of {', '.join(COMPILERS)} on the PATH, or named by CC and CXX",
+            remedy="install one, or --set train.compile=false",
+        )
 
 
 def default_machine() -> Machine:

@@ -1,8 +1,8 @@
 """One optimizer step: forward, loss, backward, accumulate, clip, step; the one place for them.
 
 Nothing here waits for the device: a step whose gradients are not finite is skipped by the fused
-optimizer itself, and whether that happened is read one step later on a GPU (at once on a CPU,
-where reading costs nothing).
+optimizer itself, and whether that happened is read one step later on a GPU, from a copy that was
+asked for before the next step was (at once on a CPU, where reading costs nothing).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from fusetrain import distributed
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.engine.ema import WeightAverage
+from fusetrain.engine.late_flag import LateFlag
 from fusetrain.engine.machine import Machine
 from fusetrain.engine.memory import free_cached, halved, is_out_of_memory, parts_of
 from fusetrain.engine.stages import Inputs, Stage, freeze, shown, training_mode
@@ -73,7 +74,7 @@ class StepRunner:
         self._parameters = [
             parameter for group in optimizer.param_groups for parameter in group["params"]
         ]
-        self._pending: Tensor | None = None
+        self._pending: LateFlag | None = None
         self._running = [
             buffer for buffer in detector.buffers() if buffer.is_floating_point() and buffer.numel()
         ]
@@ -123,17 +124,16 @@ class StepRunner:
     def flush(self) -> int:
         """Return 1 if the last step of a GPU run was skipped and not yet counted, else 0."""
         pending, self._pending = self._pending, None
-        return 0 if pending is None else int(pending.item() > 0)
+        return 0 if pending is None else int(pending.is_set())
 
     @property
     def pending_skip(self) -> bool:
         """Whether the last step of a GPU run was skipped and is not yet counted; waits for it."""
-        return self._pending is not None and bool(self._pending.item() > 0)
+        return self._pending is not None and self._pending.is_set()
 
     @pending_skip.setter
     def pending_skip(self, was_skipped: bool) -> None:
-        device = self.machine.device
-        self._pending = torch.ones((), device=device) if was_skipped else None
+        self._pending = LateFlag(torch.ones(())) if was_skipped else None
 
     def take_counts(self) -> dict[str, int]:
         """Return how many steps were made, clipped and skipped since this was last asked."""
@@ -184,8 +184,8 @@ class StepRunner:
         if where is not None:
             before = torch.where(where > 0, before, self._statistics())
         sizes = [buffer.numel() for buffer in self._running]
-        for buffer, old in zip(self._running, before.split(sizes), strict=True):
-            buffer.copy_(old.view_as(buffer))
+        parts = zip(self._running, before.split(sizes), strict=True)
+        torch._foreach_copy_(self._running, [old.view_as(buffer) for buffer, old in parts])
 
     def _backward(self, batch: Batch, *, share: float) -> Tensor:
         pairs = len(batch)
@@ -227,8 +227,8 @@ class StepRunner:
         """Return how many skips become known now: this step's on a CPU, the last one's on a GPU."""
         if skipped.device.type == "cpu":
             return int(skipped.item() > 0)
-        known, self._pending = self._pending, skipped
-        return 0 if known is None else int(known.item() > 0)
+        known, self._pending = self._pending, LateFlag(skipped)
+        return 0 if known is None else int(known.is_set())
 
 
 def _norms_of(detector: nn.Module) -> list[SyncedNorm]:

@@ -80,7 +80,9 @@ def _synced(norm: nn.BatchNorm2d) -> SyncedNorm:
 def _shared_statistics(features: Tensor, *, counts: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Return mean and variance over the counted pairs of all ranks, (C,), and their values ()."""
     variance, mean = torch.var_mean(features.float(), dim=(0, 2, 3), correction=0)
-    number = mean.new_tensor([features[:, 0].numel() if counts else 0], dtype=torch.float64)
+    counted = float(features[:, 0].numel()) if counts else 0.0
+    # Filled on the device: a number sent there would be waited for.
+    number = torch.full((1,), counted, dtype=torch.float64, device=mean.device)
     mean, variance = mean.double(), variance.double()
     packed = torch.cat((number, number * mean, number * (variance + mean.square())))
     number, *sums = distributed.sum_over_ranks(packed).split([1, len(mean), len(mean)])

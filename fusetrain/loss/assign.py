@@ -91,7 +91,7 @@ class TaskAlignedAssigner:
 
     def _best_points(self, metric: Tensor, inside: Tensor) -> Tensor:
         """Return (B, M, A) bool: the ``top_k`` points of each box that lie inside it."""
-        ranked = torch.where(inside, metric, metric.new_tensor(-1.0))
+        ranked = torch.where(inside, metric, -1.0)
         best = ranked.topk(min(self.top_k, metric.shape[-1]), dim=-1).indices
         return torch.zeros_like(inside).scatter_(-1, best, True) & inside
 

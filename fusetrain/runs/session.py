@@ -84,9 +84,12 @@ def choose_machine(config: Config) -> Machine:
 
     Raises:
         ConfigError: The batch cannot be dealt out over the ranks.
-        ResourceError: The device is not there, or cannot compute in the precision asked for.
+        ResourceError: The device is not there, or cannot compute in the precision asked for, or
+            `train.compile` finds no compiler.
     """
     train = config.train
+    if train.compile:
+        machines.require_compiler()
     build.require_dealt_batch(config, launched.place().world_size)
     return machines.choose_machine(
         device=train.device,

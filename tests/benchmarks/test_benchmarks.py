@@ -29,7 +29,14 @@ def test_every_script_has_help(script: str, tmp_path: Path) -> None:
 
 
 def test_there_are_scripts_to_test() -> None:
-    assert {"demo.py", "guard.py", "evaluation.py", "peer_step.py", "roadscene.py"} <= set(SCRIPTS)
+    assert {
+        "demo.py",
+        "gpu.py",
+        "guard.py",
+        "evaluation.py",
+        "peer_step.py",
+        "roadscene.py",
+    } <= set(SCRIPTS)
 
 
 @pytest.mark.slow

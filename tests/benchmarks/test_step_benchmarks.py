@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+import torch
 
 from .conftest import BENCHMARKS, run
 
@@ -26,19 +27,42 @@ def growth(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return import_module("growth")
 
 
-@pytest.mark.parametrize(("ratio", "code"), [(3.0, 0), (2.0, 0), (1.71, 0), (1.69, 1), (0.5, 1)])
-def test_the_guard_fails_where_a_step_is_15_percent_slower(
-    guard: ModuleType, capsys: pytest.CaptureFixture[str], ratio: float, code: int
+@pytest.mark.parametrize(
+    ("ratio", "other_cores", "code"),
+    [(3.0, 0, 0), (2.0, 0, 0), (1.71, 0, 0), (1.69, 0.1, 1), (1.69, 0.5, 0), (1.39, 0.5, 1)],
+)
+def test_the_guard_fails_where_a_step_is_15_percent_slower_or_busy_30_percent(
+    guard: ModuleType,
+    capsys: pytest.CaptureFixture[str],
+    ratio: float,
+    other_cores: float,
+    code: int,
 ) -> None:
-    assert guard.verdict(ratio, 2.0, "fp32") == code
-    assert ("slower" in capsys.readouterr().out) is bool(code)
+    series = guard.Series(0.01 * ratio, 1.0, other_cores)
+    assert guard.verdict(series, 2.0, "fp32") == code
+    told = capsys.readouterr().out
+    assert ("slower" in told) is bool(code)
+    assert ("too busy a machine" in told) is (ratio == 1.69 and not code)
 
 
 def test_the_guard_says_where_it_has_nothing_to_compare_with(
     guard: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert guard.verdict(1.0, None, "fp32, AVX2") == 0
+    assert guard.verdict(guard.Series(0.01, 1.0, 0.0), None, "fp32, AVX2") == 0
     assert "nothing is recorded for fp32, AVX2" in capsys.readouterr().out
+
+
+def test_a_kind_names_the_processor_and_the_version(
+    guard: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = tmp_path / "cpuinfo"
+    own = "model name\t: Maker X: 3\ncpu family\t: 26\nmodel\t\t: 2\nflags\t:\n"
+    told.write_text(f"processor\t: 0\n{own}\nprocessor\t: 1\n{own}")
+    monkeypatch.setattr(guard, "CPUINFO", told)
+    version = ".".join(torch.__version__.split(".")[:2])
+    assert guard.kind_of(torch.float32).endswith(f", Maker X: 3 26 2, torch {version}")
+    monkeypatch.setattr(guard, "CPUINFO", tmp_path / "none")
+    assert guard.processor()
 
 
 def test_recorded_ratios_are_those_of_default_settings(guard: ModuleType) -> None:
@@ -66,7 +90,26 @@ def test_the_guard_compares_with_what_it_recorded(tmp_path: Path) -> None:
     record.write_text(json.dumps({kind: 1e6}))
     ended = run("guard.py", *against, cwd=tmp_path)
     assert ended.returncode == 1
-    assert "more than 15% slower" in ended.stdout
+    assert "% slower" in ended.stdout
+    record.write_text(json.dumps({kind: 1e-6}))
+    assert run("guard.py", *against, cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.slow
+def test_gpu_measures_on_a_cpu_and_names_what_cannot_run_there(tmp_path: Path) -> None:
+    quick = ("--device", "cpu", "--quick", "--variants", "auto", "fp16")
+    ended = run("gpu.py", *quick, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    rows = [line.split() for line in ended.stdout.splitlines() if line]
+    times, shares = (row for row in rows if row[0] == "auto")
+    *parts, step_ms, pairs_per_s = map(float, times[2:])
+    assert len(parts) == 5
+    assert sum(parts) == pytest.approx(step_ms, rel=0.01)
+    assert pairs_per_s == pytest.approx(2000 / step_ms, rel=0.01)
+    assert shares[-2:] == ["-", "-"]  # neither memory nor waits are those of a GPU
+    assert "fp16 is slower than fp32 on CPUs" in ended.stdout
+    assert [row[0] for row in rows].count("mid") == 2
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 import torch
 
-from fusetrain.engine.machine import Machine, choose_machine, describe
+from fusetrain.engine.machine import Machine, choose_machine, describe, require_compiler
 from fusetrain.errors import ResourceError
 from fusetrain.launched import available_cores
 
@@ -56,3 +58,16 @@ def test_absent_gpu_is_a_resource_error_with_a_remedy() -> None:
     with pytest.raises(ResourceError, match="no CUDA devices") as caught:
         choose(device="cuda:3")
     assert "train.device=cpu" in caught.value.remedy
+
+
+def test_compiling_without_a_compiler_is_told_before_the_first_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("CC", "CXX"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ResourceError, match="needs a compiler") as caught:
+        require_compiler()
+    assert "train.compile=false" in caught.value.remedy
+    (tmp_path / "gcc").touch(mode=0o755)
+    require_compiler()

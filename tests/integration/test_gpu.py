@@ -7,7 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from fusetrain import build
 from fusetrain.config.load import load_config
+from fusetrain.engine.stages import WHOLE_RUN
+from fusetrain.runs.batches import BatchSource
+from fusetrain.runs.session import assemble, choose_machine
 
 from .conftest import Command
 
@@ -83,6 +87,36 @@ def test_run_stopped_in_mixed_precision_goes_on_to_the_same_losses(
             assert float(same[name]) == pytest.approx(float(row[name]), rel=1e-3), name
         for name in (name for name in row if name.startswith("lr")):
             assert same[name] == row[name]
+
+
+@pytest.mark.parametrize("amp", ["auto", "fp16", "false"])
+def test_a_step_makes_nobody_wait(tiny_config: Path, amp: str) -> None:
+    settings = ("train.device=cuda", "train.workers=0", f"train.amp={amp}")
+    config = load_config(tiny_config, settings).config
+    data, machine = build.open_data(config), choose_machine(config)
+    machine.apply()
+    runner = assemble(config, data, machine).runner
+    runner.enter(WHOLE_RUN)
+    batch = next(BatchSource(config, data, machine).train(0, 0))
+    updates = 0
+    for _ in range(3):  # kernels are chosen, memory is taken
+        _, updates = runner.step([batch], updates=updates)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        runner.step([batch], updates=updates)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_a_compiled_detector_trains_and_goes_on(
+    tiny_config: Path, tmp_path: Path, fusetrain: Command
+) -> None:
+    compiled = ("--set", "train.compile=true", "--set", "train.epochs=1")
+    done = fusetrain("train", "--config", tiny_config, *ON_GPU, *compiled)
+    assert done.returncode == 0, done.stderr
+    more = fusetrain("resume", tmp_path / "runs" / "exp", "--set", "train.epochs=2")
+    assert more.returncode == 0, more.stderr
+    assert [row["epoch"] for row in rows(tmp_path / "runs" / "exp")] == ["1", "2"]
 
 
 @needs_two
