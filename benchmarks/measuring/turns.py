@@ -140,7 +140,11 @@ def ask(variant: Variant, *, folder: Path) -> Ended:
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
-            with process, PeakMemory(process.pid) as memory:
+            try:
+                with PeakMemory(process.pid) as memory:
+                    process.wait()
+            finally:  # where we are ended, so is the training
+                process.kill()
                 process.wait()
         other_load = (others_seconds() - busy_with_others) / (time.perf_counter() - began)
         if not answer.is_file():
