@@ -59,12 +59,21 @@ site: $(READY)  ## the documentation as HTML in build/site/html, links checked
 sbom: $(READY)  ## bill of materials of what is installed (CycloneDX) in build/sbom.json
 	$(BIN)/python .ci/sbom.py --out build/sbom.json --extra onnx --extra tensorboard --extra tune
 
-bench: $(READY)  ## measure: evaluation, demo, a training step; ROADSCENE=FOLDER adds real pairs
+bench: $(READY) demo/data.yaml  ## measure, quick ones first; hours; ROADSCENE=FOLDER adds real pairs
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/guard.py
 	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/check_rate.py --data demo/data.yaml $(if $(ROADSCENE),'$(ROADSCENE)')
+	$(BIN)/python benchmarks/data_path.py
+	$(BIN)/python benchmarks/step_split.py
+	$(BIN)/python benchmarks/inference.py --threads 1
+	$(BIN)/python benchmarks/startup.py --pip-args '$(PIP_ARGS)'
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/safety.py
-	$(BIN)/python benchmarks/peer_step.py --pip-args '$(PIP_ARGS)'
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/peer_step.py --imgsz 320 640 --threads 1 --pip-args '$(PIP_ARGS)'
+	$(BIN)/python benchmarks/time_to_accuracy.py --pip-args '$(PIP_ARGS)'
 	$(if $(ROADSCENE),$(BIN)/python benchmarks/roadscene.py --data '$(ROADSCENE)' --seeds 0 1 2)
+	$(if $(ROADSCENE),$(BIN)/python benchmarks/time_to_accuracy.py --data '$(ROADSCENE)')
 
 guard: $(READY)  ## fail where a training step has become 15 % slower, measured against a convolution
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/guard.py

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import argparse
 
-from measuring.trainings import add_arguments, add_kinds, compare_kinds, work_folder
+from measuring.kinds import add_kinds, compare_kinds
+from measuring.trainings import add_arguments, work_folder
 
 from fusetrain.data.demo import write_demo
 

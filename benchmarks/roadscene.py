@@ -13,7 +13,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from measuring.trainings import HEADER, add_arguments, add_kinds, compare_kinds, work_folder
+from measuring.kinds import add_kinds, compare_kinds
+from measuring.trainings import HEADER, add_arguments, work_folder
 
 CONFIG = Path(__file__).parents[1] / "configs" / "roadscene.yaml"
 

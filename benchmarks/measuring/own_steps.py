@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from processes import memory_mib
 from torch.utils.flop_counter import FlopCounterMode
 
 from fusetrain import build
@@ -46,7 +48,8 @@ class StepTimes(RunReporter):
         self._imgsz = imgsz
 
     def on_start(self, session: Session, run: RunDir, state: TrainState) -> None:
-        """Count parameters and operations."""
+        """Note the memory; count parameters and operations."""
+        start_mib = memory_mib(os.getpid())
         detector, machine = session.detector.eval(), session.machine
         canvas = torch.zeros(1, 4, self._imgsz, self._imgsz, device=machine.device)
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -55,6 +58,7 @@ class StepTimes(RunReporter):
         self.about = {
             "parameters": sum(parameter.numel() for parameter in detector.parameters()),
             "gflops": counter.get_total_flops() / 1e9,
+            "start_mib": start_mib,
             "about": describe(machine),
         }
 

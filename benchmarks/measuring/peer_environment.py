@@ -14,6 +14,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / ".env"
 SAME_AS_OURS = ("torch", "torchvision")
+# What `fusetrain` sets for itself: glibc keeps blocks that were freed.
+KEEP_FREED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "1099511627776"}
 
 
 def peer_python(pip_args: str) -> Path:
@@ -38,3 +40,19 @@ def peer_python(pip_args: str) -> Path:
             subprocess.run(command, check=True, stdout=sys.stderr)
         ready.write_text(wanted, encoding="utf-8")
     return python
+
+
+def offline(home: Path) -> dict[str, str]:
+    """Return the variables with which the peer stays offline and leaves nothing in our home.
+
+    Args:
+        home: Folder for its settings; made if it is not there.
+    """
+    home.mkdir(parents=True, exist_ok=True)
+    return {
+        "YOLO_OFFLINE": "true",
+        "YOLO_AUTOINSTALL": "false",
+        "YOLO_CONFIG_DIR": str(home),
+        "MPLCONFIGDIR": str(home),
+        "WANDB_MODE": "disabled",
+    }

@@ -23,6 +23,13 @@ def table_text(header: Row, rows: Sequence[Row], *, markdown: bool = False) -> s
     )
 
 
+def promise(what: str, value: float, *, least: float = 0.0, most: float = 0.0) -> str:
+    """Return a line that says whether a ratio is ``least`` or more, or ``most`` or less."""
+    is_reached = value >= least if least else value <= most
+    wanted = f"at least {least:g}x" if least else f"at most {most:g}x"
+    return f"{what} {value:.2f}x; wanted {wanted}: {'reached' if is_reached else 'missed'}"
+
+
 def mean_text(values: Sequence[float], *, digits: int = 3, sign: str = "") -> str:
     """Return the mean; of several values also their sample standard deviation."""
     text = f"{statistics.fmean(values):{sign}.{digits}f}"

@@ -7,11 +7,8 @@ what a user would see. The scripts beside this folder say which data, config and
 from __future__ import annotations
 
 import argparse
-import csv
-import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,7 +18,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from measuring.tables import Row, mean_text, table_text
+from measuring.learning_curves import read_curve
+from measuring.tables import mean_text
 
 from fusetrain.catalogue import entries
 from fusetrain.config.load import load_config
@@ -29,7 +27,6 @@ from fusetrain.data.spec import load_spec
 from fusetrain.errors import FusetrainError
 from fusetrain.runs.phases import detector_spec
 
-SINGLE_KINDS = ("rgb", "ir")
 SCORES = ("mAP50", "mAP50-95")
 HEADER = ("variant", "params M", "GFLOPs/pair", *SCORES, "best epoch", "seconds", "CPU s")
 
@@ -86,23 +83,26 @@ class Result:
     cpu_seconds: float
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that all comparisons share."""
+def add_arguments(parser: argparse.ArgumentParser, *, with_jobs: bool = True) -> None:
+    """Add the options that all comparisons share.
+
+    Args:
+        parser: Gets them.
+        with_jobs: Let several trainings run at a time; else it is one after the other.
+    """
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--epochs", type=int, help="instead of those of the config")
     parser.add_argument("--imgsz", type=int, help="px, instead of that of the config")
     parser.add_argument("--threads", type=int, help="of each training; default: cores / jobs")
-    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    if with_jobs:
+        parser.add_argument("--jobs", type=int, default=1, help="trainings at a time")
+    else:
+        parser.set_defaults(jobs=1)
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="setting of all trainings"
     )
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep runs, and go on")
     parser.add_argument("--markdown", action="store_true", help="print Markdown")
-
-
-def add_kinds(parser: argparse.ArgumentParser, *kinds: str) -> None:
-    """Add the option that says which kinds are compared."""
-    parser.add_argument("--kinds", nargs="+", default=list(kinds), help="values of model.fusion")
 
 
 @contextmanager
@@ -174,19 +174,15 @@ def _run(training: Training) -> Result:
 
 def read_result(run: Path, variant: str) -> Result:
     """Return the best validated epoch of a run, and what the run cost."""
-    with (run / "results.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    events = map(json.loads, (run / "events.jsonl").read_text(encoding="utf-8").splitlines())
-    cost = {event["epoch"]: event["cpu_seconds"] for event in events if event["event"] == "epoch"}
-    validated = [row for row in rows if row["metrics/mAP50-95(B)"]]
-    best = max(validated, key=lambda row: float(row["metrics/mAP50-95(B)"]))
+    curve = read_curve(run)
+    best = max(curve, key=lambda point: point.map50_95)
     return Result(
         variant=variant,
-        best_epoch=int(best["epoch"]),
-        map50=float(best["metrics/mAP50(B)"]),
-        map50_95=float(best["metrics/mAP50-95(B)"]),
-        seconds=float(rows[-1]["time"]),
-        cpu_seconds=sum(cost.values()),
+        best_epoch=best.epoch,
+        map50=best.map50,
+        map50_95=best.map50_95,
+        seconds=curve[-1].seconds,
+        cpu_seconds=curve[-1].cpu_seconds,
     )
 
 
@@ -222,28 +218,38 @@ def result_rows(trainings: Sequence[Training], results: Sequence[Result]) -> lis
     return rows
 
 
-def gain_lines(results: Sequence[Result]) -> list[str]:
-    """Return the gain of each fused kind over the best single modality, seed by seed.
+def planned(
+    config: Path,
+    data: Path,
+    variants: Mapping[str, Sequence[str]],
+    *,
+    args: argparse.Namespace,
+    folder: Path,
+) -> list[Training]:
+    """Return a training of every variant with every seed, on one budget.
 
-    The best single modality is that of the higher mean score, for each of the two scores.
+    Args:
+        config: Training config.
+        data: Data YAML or data-set folder.
+        variants: What a variant is called to its own ``key=value`` settings.
+        args: The options of `add_arguments`.
+        folder: Where run folders and logs are written.
+
+    Raises:
+        SystemExit: A setting is wrong, which is told before hours are spent.
     """
-    kinds = dict.fromkeys(result.variant for result in results)
-    singles = [kind for kind in kinds if kind in SINGLE_KINDS]
-    lines = []
-    for kind in kinds:
-        if kind in SINGLE_KINDS or not singles:
-            continue
-        parts = []
-        for title, field in (("mAP50", "map50"), ("mAP50-95", "map50_95")):
-            scores = {
-                name: [getattr(result, field) for result in results if result.variant == name]
-                for name in (kind, *singles)
-            }
-            best = max(singles, key=lambda name: statistics.fmean(scores[name]))
-            gains = [a - b for a, b in zip(scores[kind], scores[best], strict=True)]
-            parts.append(f"{title} {mean_text(gains, sign='+')} over {best}")
-        lines.append(f"fusion gain of {kind}: {', '.join(parts)}")
-    return lines
+    sets = settings_of(args)
+    trainings = [
+        Training(config, data, variant, seed, (*sets, *own), folder)
+        for seed in args.seeds
+        for variant, own in variants.items()
+    ]
+    try:
+        for training in trainings:
+            cost_of(training)
+    except FusetrainError as error:
+        raise SystemExit(str(error)) from None
+    return trainings
 
 
 def trained(
@@ -254,45 +260,7 @@ def trained(
     args: argparse.Namespace,
     folder: Path,
 ) -> tuple[list[list[str]], list[Result]]:
-    """Train every variant with every seed on one budget; return rows for a table, and results.
-
-    Args:
-        config: Training config.
-        data: Data YAML or data-set folder.
-        variants: What a variant is called to its own ``key=value`` settings.
-        args: The options of `add_arguments`.
-        folder: Where run folders and logs are written.
-    """
-    sets = settings_of(args)
-    trainings = [
-        Training(config, data, variant, seed, (*sets, *own), folder)
-        for seed in args.seeds
-        for variant, own in variants.items()
-    ]
-    try:  # a wrong setting is told before hours are spent
-        for training in trainings:
-            cost_of(training)
-    except FusetrainError as error:
-        raise SystemExit(str(error)) from None
+    """Run what `planned` returns for the same arguments; return rows for a table, and results."""
+    trainings = planned(config, data, variants, args=args, folder=folder)
     results = run_all(trainings, jobs=args.jobs)
     return result_rows(trainings, results), results
-
-
-def compare_kinds(
-    config: Path, data: Path, *, args: argparse.Namespace, folder: Path, peers: Sequence[Row] = ()
-) -> None:
-    """Train the kinds of ``args.kinds`` and print the table and what fusion gains.
-
-    Args:
-        config: Training config.
-        data: Data YAML or data-set folder.
-        args: The options of `add_arguments` and `add_kinds`.
-        folder: Where run folders and logs are written.
-        peers: Further rows for the table.
-    """
-    variants = {kind: (f"model.fusion={kind}",) for kind in args.kinds}
-    rows, results = trained(config, data, variants, args=args, folder=folder)
-    print(table_text(HEADER, [*rows, *peers], markdown=args.markdown))
-    print()
-    for line in gain_lines(results):
-        print(line)

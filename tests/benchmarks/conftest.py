@@ -11,13 +11,17 @@ ROOT = Path(__file__).parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 
 
+def paths() -> str:
+    """Return a PYTHONPATH on which processes find the project, installed or not."""
+    return os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+
+
 def run(script: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    paths = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
     return subprocess.run(
         [sys.executable, str(BENCHMARKS / script), *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(paths)},
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": paths()},
         timeout=240,
     )
