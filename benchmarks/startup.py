@@ -26,9 +26,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from measuring.other_load import OtherLoad
 from measuring.peer_data import write_four_channels
 from measuring.peer_environment import KEEP_FREED_MEMORY, offline, peer_python
-from measuring.other_load import OtherLoad
 from measuring.tables import table_text
 from measuring.turns import MEASURING, Variant, ask
 
@@ -63,7 +63,7 @@ class Start:
 
 def main() -> None:
     args = arguments()
-    others, began = OtherLoad(), time.perf_counter()
+    others = OtherLoad()
     with tempfile.TemporaryDirectory(prefix="fusetrain-bench-") as name:
         starts = all_starts(Path(name), args)
         found = in_turns(starts, rounds=args.rounds)
