@@ -89,6 +89,10 @@ def test_finished_run_as_a_base_leaves_all_epochs_to_the_adapters(
     err = " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert "the base is of another shape" in err
     assert "--set model.width=0.25" in err
+    second_head = ["--set", "model.base=runs/single", "--set", "model.one_to_one=true"]
+    assert run([*ADAPTER, "--dry-run", *second_head]) == 5
+    err = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert "--set model.one_to_one=false" in err
 
 
 @pytest.mark.parametrize("base", ["auto", "rgb"])
