@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer
 
 from fusetrain import __version__, errors
@@ -52,6 +53,13 @@ CODES = {
 }  # fmt: skip
 
 
+def _ask_for_too_much(size: int = 2**50) -> RuntimeError:
+    """Return what PyTorch raises when there is no memory left."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(size, dtype=torch.uint8)
+    return caught.value
+
+
 @pytest.mark.parametrize("error", TREE, ids=lambda error: error.__name__)
 def test_error_ends_with_its_code_and_one_panel(
     error: type[errors.FusetrainError], monkeypatch: pytest.MonkeyPatch, capsys: Capture
@@ -73,6 +81,7 @@ def test_error_ends_with_its_code_and_one_panel(
         (OSError(errno.ENOSPC, "No space left on device"), 6, "the disk is full"),
         (PermissionError(errno.EACCES, "no", "a.jpg"), 6, "no right to use a.jpg: no"),
         (MemoryError(), 6, "the memory does not suffice"),
+        (_ask_for_too_much(), 6, "the memory does not suffice"),
         (KeyboardInterrupt(), 130, ""),
         (typer.Abort(), 130, ""),
         (typer.Exit(4), 4, ""),
