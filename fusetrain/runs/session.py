@@ -46,6 +46,7 @@ from fusetrain.runs.phases import (
     phase_of,
     refuse_standstill,
 )
+from fusetrain.runs.remarks import remarks
 from fusetrain.schedule.plan import SchedulePlan
 from fusetrain.schedule.scheduler import Scheduler
 
@@ -132,7 +133,10 @@ def assemble(
     )
     torch.manual_seed(config.train.seed)
     detector = build_detector(spec)
-    notes = fill_at_start(detector, config, class_names=info.class_names) if is_fresh else []
+    notes: list[str] = []
+    if is_fresh:
+        notes += remarks(config, list(detector.parts()))
+        notes += fill_at_start(detector, config, class_names=info.class_names)
     if start is not None:
         detector.load_state_dict(start)
     refuse_standstill(phase, list(detector.parts()))

@@ -52,7 +52,7 @@ def absent_notes(named: Iterable[str | None], parts: Sequence[str]) -> list[str]
     """Return a sentence for each part that is named and that the model does not have."""
     absent = [part for part in named if part is not None and part not in parts]
     return [
-        f"the model has no part {part}: its learning-rate settings are ignored"
+        f"the model has no part {part}: what is set for it is ignored"
         for part in dict.fromkeys(absent)
     ]
 
