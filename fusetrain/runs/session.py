@@ -133,10 +133,7 @@ def assemble(
     )
     torch.manual_seed(config.train.seed)
     detector = build_detector(spec)
-    notes: list[str] = []
-    if is_fresh:
-        notes += remarks(config, list(detector.parts()))
-        notes += fill_at_start(detector, config, class_names=info.class_names)
+    notes = _begin(detector, config, info) if is_fresh else []
     if start is not None:
         detector.load_state_dict(start)
     refuse_standstill(phase, list(detector.parts()))
@@ -163,6 +160,12 @@ def assemble(
         ),
     )
     return Session(config, data, machine, plan, detector, runner, info, phase, tuple(notes))
+
+
+def _begin(detector: FusionDetector, config: Config, info: WeightsInfo) -> list[str]:
+    """Fill a fresh detector with what the config names; return what a user should know."""
+    filled = fill_at_start(detector, config, class_names=info.class_names)
+    return [*remarks(config, list(detector.parts())), *filled]
 
 
 def loss_of(config: Config) -> DetectionLoss:
