@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from fusetrain.data.image import ThermalWindow
 from fusetrain.detector import BACKBONES
-from fusetrain.detector.fusion import KINDS, OPERATORS
+from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
 from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.engine.onnx_model import load_onnx
 from fusetrain.engine.weights import WeightsInfo, load_detector
@@ -23,8 +23,9 @@ from ..export.conftest import NAMES, SIZE, outspoken
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
-# Operators meet the two kinds of junction that call them: level by level, and inside the backbones.
-COMBINATIONS = [(kind, operator) for kind in ("mid", "early") for operator in OPERATORS]
+COMBINATIONS = [
+    (kind, operator) for kind in KINDS if kind not in WITHOUT_OPERATOR for operator in OPERATORS
+]
 WITHOUT_SUPPRESSION = ("mid", "decision")
 RAW = ("ir", "late")
 OPERATOR_OF = {"easy": "gate", "late": "deyolo", "early": "light", "mid-p3": "channel-gate"}
@@ -74,7 +75,9 @@ def _suppression(kind: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "operator"), COMBINATIONS)
-def test_every_operator_is_exported(kind: str, operator: str, tmp_path: Path) -> None:
+def test_every_operator_is_exported_with_every_kind(
+    kind: str, operator: str, tmp_path: Path
+) -> None:
     exports(DetectorSpec(kind, operator, "csp", "n", 0.25, len(NAMES)), tmp_path)
 
 
