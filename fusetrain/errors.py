@@ -82,6 +82,15 @@ class FusetrainError(Exception):
         return "\n".join(lines)
 
 
+def reason(error: Exception) -> str:
+    """Return why a file could not be read or written, in plain words and without its name."""
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start} is not UTF-8 text"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error)
+
+
 class UsageError(FusetrainError):
     """The command line itself is wrong."""
 

@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from fusetrain import __version__
+from fusetrain.cli.usage import refuse_empty_words, usage_error
 from fusetrain.errors import (
     AbortedError,
     ConfigError,
@@ -122,9 +123,10 @@ def root(
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    from fusetrain.cli.streams import survive_closed_pipes
+    from fusetrain.cli.streams import survive_closed_pipes, warn_in_plain_words
 
     survive_closed_pipes()
+    warn_in_plain_words()
     end_with_launcher()
     # Looking for plugins of pydantic takes longer than reading a config, and none is wanted.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
@@ -140,6 +142,7 @@ def run(arguments: Sequence[str]) -> int:
     words, show_traceback = _without_traceback_flag(arguments)
     command = get_command(app)
     try:
+        refuse_empty_words(words)
         code = command.main(
             words, prog_name="fusetrain", standalone_mode=False, obj=tuple(arguments)
         )
@@ -147,7 +150,7 @@ def run(arguments: Sequence[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return AbortedError.exit_code
     except Exception as error:
-        return _report(error, show_traceback=show_traceback)
+        return _report(error, words, show_traceback=show_traceback)
     return code if isinstance(code, int) else 0
 
 
@@ -159,21 +162,17 @@ def _without_traceback_flag(arguments: Sequence[str]) -> tuple[list[str], bool]:
     return kept + words[end:], len(kept) < end
 
 
-def _usage_error(error: typer.TyperException) -> FusetrainError:
-    """Return what Typer found wrong with the command line as one of our errors."""
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context else "fusetrain"
-    return UsageError(error.format_message(), remedy=f"`{command} --help`")
-
-
-def _as_told(error: Exception) -> FusetrainError:
+def _as_told(error: Exception, words: Sequence[str]) -> FusetrainError:
     """Return what the machine, the command line or a bug raised as one of our errors."""
     if isinstance(error, FusetrainError):
         return error
     if isinstance(error, typer.TyperException):
-        return _usage_error(error)
-    if isinstance(error, MemoryError):
-        return ResourceError("the memory does not suffice")
+        return usage_error(error, words)
+    if _is_out_of_memory(error):
+        return ResourceError(
+            "the memory does not suffice",
+            remedy="a smaller model.size, model.width, train.imgsz or train.batch",
+        )
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return ResourceError(f"the disk is full: {error}")
     if isinstance(error, OSError) and error.errno in NO_RIGHTS:
@@ -189,14 +188,23 @@ def _as_told(error: Exception) -> FusetrainError:
     )
 
 
-def _report(cause: Exception, *, show_traceback: bool) -> int:
+def _is_out_of_memory(error: Exception) -> bool:
+    """Return whether memory ran out; what PyTorch says of it is asked only once it is there."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from fusetrain.engine.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
+
+
+def _report(cause: Exception, words: Sequence[str], *, show_traceback: bool) -> int:
     """Print the panel of an error, with its traceback where one is wanted; return the code.
 
     Of several ranks that fail together one is heard.
     """
     from fusetrain.cli.console import print_error
 
-    error, here = _as_told(cause), _place()
+    error, here = _as_told(cause, words), _place()
     if here.world_size > 1:
         from fusetrain.distributed import lost_ranks, told_elsewhere
 

@@ -121,19 +121,14 @@ def cache_config(data: Path, *, imgsz: int, scale: float) -> Config:
     Raises:
         UsageError: A number is out of range.
     """
-    from pydantic import ValidationError
-
+    from fusetrain.config.faults import located_problems
     from fusetrain.config.schema import Config
 
     values = {"data": str(data), "train": {"imgsz": imgsz}, "augment": {"scale": scale}}
-    try:
-        return Config.model_validate(values)
-    except ValidationError as error:
-        is_imgsz = any("imgsz" in entry["loc"] for entry in error.errors())
-        raise UsageError(
-            f"--imgsz {imgsz}" if is_imgsz else f"--scale {scale:g}",
-            expected=error.errors()[0]["msg"].replace("Input should be", "a number"),
-        ) from error
+    for keys, problem in located_problems(Config, values, where=lambda keys: ""):
+        given = imgsz if keys[-1] == "imgsz" else f"{scale:g}"
+        raise UsageError(f"--{keys[-1]} {given}", expected=problem.hint.removeprefix("expected "))
+    return Config.model_validate(values)
 
 
 def carry_out_cache(config: Config, order: Order) -> None:

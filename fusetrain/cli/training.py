@@ -25,6 +25,7 @@ from fusetrain.cli.ranks import (
     say,
 )
 from fusetrain.cli.run_end import print_end
+from fusetrain.cli.usage import refuse_two_purposes
 from fusetrain.config.load import LoadedConfig, load_config
 from fusetrain.config.schema import Config
 from fusetrain.errors import UsageError
@@ -83,6 +84,7 @@ def train(
 
     Example: fusetrain train --config demo/train.yaml --set train.epochs=50
     """
+    refuse_two_purposes(dry_run=dry_run, lr_find=lr_find, with_baselines=with_baselines)
     extra = (*(sets or ()), *as_sets(name, devices, max_restarts))
     settings = _settings(config, extra, data)
     require_trackers(settings)

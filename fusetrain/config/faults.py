@@ -6,6 +6,7 @@ no files and decides no rules; the rules are the model's.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from fusetrain.config.base import PATTERNS
 from fusetrain.errors import Problem
 
 Keys = tuple[str | int, ...]
@@ -33,9 +35,9 @@ EXPECTED: Mapping[str, str] = {
     "literal_error": "{expected}",
     "model_attributes_type": "a mapping",
     "model_type": "a mapping",
-    "string_pattern_mismatch": "text that matches {pattern}",
     "string_too_short": "text that is not empty",
     "string_type": "text",
+    "too_short": "at least {min_length} of them",
 }
 
 
@@ -158,6 +160,8 @@ def _expected(error: Any) -> str:
     context = error.get("ctx", {})
     if error["type"] == "value_error":
         return str(context["error"])
+    if error["type"] == "string_pattern_mismatch":
+        return PATTERNS[context["pattern"]]
     if template := EXPECTED.get(error["type"]):
         text = template.format(**context)
         return text.replace("False", "false") if error["type"] == "literal_error" else text
@@ -180,7 +184,7 @@ def _problem(group: list[Fault], *, model: type[BaseModel], value: Any, where: s
     """Return one problem for all faults of one key."""
     first = group[0]
     name = f"`{dotted(first.keys)}`" if first.keys else "the settings"
-    if first.kind == "extra_forbidden":
+    if first.kind in ("extra_forbidden", "invalid_key"):
         return Problem(f"unknown key {name}", where, unknown_key_hint(first.keys, model))
     if first.kind == "missing":
         return Problem(f"{name} is missing", where)
@@ -216,9 +220,12 @@ def _quoting(found: Any, group: list[Fault]) -> str:
     if isinstance(found, bool | int | float) and "string_type" in kinds:
         return "; put it in quotes"
     if isinstance(found, str) and kinds & {"int_type", "float_type", "bool_type"}:
-        try:
-            float(found)
-        except ValueError:
-            return ""
-        return "; without quotes or leading zeros"
+        return "; without quotes or leading zeros" if _is_number(found) else ""
     return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

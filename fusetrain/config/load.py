@@ -235,10 +235,15 @@ def _documents(path: Path) -> list[YamlDocument]:
     base = read_yaml(path.parent / name)
     require_mapping(base, "config", expected=EXAMPLE)
     if "extends" in base.value:
+        is_own = (path.parent / name).samefile(path)
         raise ConfigError(
-            "a config that others extend cannot extend another one",
+            "a config cannot extend itself"
+            if is_own
+            else "a config that others extend cannot extend another one",
             where=base.where(("extends",)),
-            expected=f"at most one level: merge it into {name} or name its base in {path}",
+            expected="another config, or no such line"
+            if is_own
+            else f"at most one level: merge it into {name} or name its base in {path}",
         )
     return [base, document]
 

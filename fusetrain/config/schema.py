@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from fusetrain.config.base import DEVICE
 from fusetrain.config.base import Settings as Settings
 from fusetrain.config.data_schema import DataSettings as DataSettings
 from fusetrain.config.stage_schema import PARTS as PARTS
@@ -70,7 +71,7 @@ class TrainSettings(ToleranceSettings):
         16, description="Pairs of one micro-step over all ranks together."
     )
     imgsz: int = Field(640, ge=32, le=8192, description="Long side of the canvas, px.")
-    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="Where it runs.")
+    device: str = Field("auto", pattern=DEVICE, description="Where it runs.")
     devices: (
         Annotated[int, Field(ge=1)]
         | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]

@@ -13,7 +13,7 @@ from fusetrain.data.layouts.words import read_component
 from fusetrain.data.sources import Source
 from fusetrain.data.yaml_labels import ir_label_set, label_set
 from fusetrain.data.yaml_paths import replaced, safe_relative
-from fusetrain.errors import DataError, Problem
+from fusetrain.errors import DataError, Problem, reason
 
 MAX_LIST_BYTES = 256 * 2**20
 
@@ -155,4 +155,4 @@ def _read_list(path: Path) -> list[str]:
     try:
         return path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read: {error}", where=str(path)) from error
+        raise DataError(f"cannot be read: {reason(error)}", where=str(path)) from error

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fusetrain.data.files import read_bytes
 from fusetrain.data.pairing import pair_key
 from fusetrain.data.sources import SPLITS
-from fusetrain.errors import DataError, Problem
+from fusetrain.errors import DataError, Problem, reason
 from fusetrain.prepare.names import shared_key
 
 MAX_LIST_BYTES = 256 * 2**20
@@ -68,8 +68,7 @@ def _lines(path: Path) -> list[str]:
     try:
         text = read_bytes(path, max_bytes=MAX_LIST_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DataError(f"cannot be read: {reason}", where=str(path)) from error
+        raise DataError(f"cannot be read: {reason(error)}", where=str(path)) from error
     return [line.strip().replace("\\", "/") for line in text.splitlines() if line.strip()]
 
 

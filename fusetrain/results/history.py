@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fusetrain.errors import RunError
+from fusetrain.errors import RunError, reason
 from fusetrain.results.run_dir import CSV_COLUMNS, Row
 
 BEST_COLUMN = "metrics/mAP50-95(B)"
@@ -32,7 +32,7 @@ def read_history(path: Path) -> list[Row]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError, csv.Error) as error:
-        raise RunError(f"{path} cannot be read: {error}") from error
+        raise RunError(f"{path} cannot be read: {reason(error)}") from error
 
 
 def best_row(history: Sequence[Row]) -> Row | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusetrain.errors import ResourceError, RunError
+from fusetrain.errors import ResourceError, RunError, reason
 
 OLD_KINDS = ("bias", "decay", "norm")
 KINDS = ("decay", "norm", "bias")
@@ -166,8 +166,8 @@ def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             reader = csv.reader(file, strict=True)
             rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise RunError(f"the table cannot be read: {reason}", where=str(path)) from error
+        what = f"the table cannot be read: {reason(error)}"
+        raise RunError(what, where=str(path)) from error
     if not rows:
         raise RunError("the table is empty", where=str(path))
     header = rows[0][1]

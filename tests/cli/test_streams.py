@@ -53,6 +53,18 @@ def test_names_that_are_not_text_are_printed() -> None:
     assert done.stdout.decode() == "a\\udce9ä\n"
 
 
+def test_warnings_of_ours_are_lines_for_people() -> None:
+    code = (
+        "import fusetrain, warnings;"
+        "from fusetrain.cli.streams import warn_in_plain_words; warn_in_plain_words();"
+        "warnings.warn_explicit('the log is incomplete', RuntimeWarning, fusetrain.__file__, 1);"
+        "warnings.warn('of another', stacklevel=1)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    expected = ["warning: the log is incomplete", "<string>:1: UserWarning: of another"]
+    assert done.stderr.splitlines() == expected
+
+
 @pytest.mark.parametrize("words", [["config", "schema"], ["--version"], ["--help"]])
 def test_full_disk_exits_6(words: list[str]) -> None:
     command = [sys.executable, "-m", "fusetrain", *words]

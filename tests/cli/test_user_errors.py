@@ -120,6 +120,12 @@ CASES: dict[str, Case] = {
     "usage-unknown-format": ("export runs/exp --format tflite", 2, "", None),
     "usage-nothing-to-draw": ("plot-lr", 2, "", None),
     "usage-no-images": ("predict runs/exp", 2, "", None),
+    "usage-empty-argument": (f"{TRAIN} --data ''", 2, "", None),
+    "usage-option-without-value": ("train --config", 2, "", None),
+    "usage-stray-config": ("train train.yaml", 2, "", None),
+    "usage-stray-setting": (f"{TRAIN} epochs=3 batch=2", 2, "", None),
+    "usage-plan-and-range-test": (f"{TRAIN} --lr-find --dry-run", 2, "", None),
+    "usage-number-that-is-none": ("prepare cache set --scale nan", 2, "", None),
     "usage-unknown-modality": ("val runs/exp --blank thermal", 2, "", None),
     "usage-unknown-question": ("val runs/exp --by moon", 2, "", None),
     "usage-unknown-code": (f"{TRAIN} --allow X99", 2, "", None),
@@ -143,6 +149,15 @@ CASES: dict[str, Case] = {
         TRAIN, 3, "",
         setting("optim: {name: lion, lr: 0.1}\ntrain: {epochs: 0, imgsz: big}\nmdl: {size: q}\n"),
     ),
+    "config-not-a-number": (TRAIN, 3, "", setting("optim: {lr0: .nan, weight_decay: 1e999}\n")),
+    "config-number-as-key": (TRAIN, 3, "", setting("1: 2\ntrain: {2: 3}\n")),
+    "config-huge-seed": (f"{TRAIN} --set train.seed=99999999999999999999", 3, "", None),
+    "config-unknown-device": (TRAIN, 3, "", setting("train: {device: gpu}\n")),
+    "config-extends-itself": (TRAIN, 3, "", setting("extends: train.yaml\n")),
+    "config-alias-in-itself": (TRAIN, 3, "", setting("train: &train {epochs: 3, <<: *train}\n")),
+    "config-utf-16": (TRAIN, 3, "", file("train.yaml", CONFIG.encode("utf-16"))),
+    "config-two-documents": (TRAIN, 3, "", setting("---\ntrain: {epochs: 3}\n")),
+    "config-brackets": (TRAIN, 3, "", config("[" * 999)),
     "config-wrong-type": (TRAIN, 3, "", setting("train: {epochs: ten}\n")),
     "config-image-too-small": (TRAIN, 3, "", setting("train: {imgsz: 16}\n")),
     "config-unknown-fusion": (TRAIN, 3, "", setting("model: {fusion: middle}\n")),
@@ -165,6 +180,7 @@ CASES: dict[str, Case] = {
     "config-import-impossible": (
         "config import args.yaml", 3, "", file("args.yaml", "epochs: 0\nimgsz: 8\nname: a/b\n")
     ),
+    "config-import-of-ours": ("config import train.yaml", 3, "", None),
     "machine-import-over-a-file": (
         "config import args.yaml --out train.yaml", 6, "", file("args.yaml", "epochs: 3\n")
     ),
@@ -178,11 +194,19 @@ CASES: dict[str, Case] = {
         "tune --config train.yaml --trials 1 --space space.yaml", 3, "",
         file("space.yaml", "optim.lr: {low: 0.1, high: 0.2}\n"),
     ),
+    "config-nothing-to-choose-in-space": (
+        "tune --config train.yaml --trials 1 --space space.yaml", 3, "",
+        file("space.yaml", "optim.lr0: []\n"),
+    ),
     # Data sets and images.
     "data-missing": (f"{TRAIN} --data sett", 4, "", None),
     "data-yaml-without-names": (TRAIN, 4, "", data("train: images/train\nval: images/val\n")),
     "data-unknown-key": (TRAIN, 4, "", data(DATA + "classes: 2\n")),
     "data-split-missing": (TRAIN, 4, "", data(DATA.replace("images/val", "images/vla"))),
+    "data-list-is-no-text": (
+        TRAIN, 4, "",
+        lambda: [file("set/val.txt", b"\x89PNG")(), data(DATA.replace("images/val", "val.txt"))()],
+    ),
     "data-outside-root": (TRAIN, 4, "", data(DATA.replace("images/train", "../other"))),
     "data-key-of-another-task": (TRAIN, 4, "", data(DATA + "kpt_shape: [17, 3]\n")),
     "data-without-pairs": ("check-data notes", 4, "", folder("notes")),
@@ -216,6 +240,7 @@ CASES: dict[str, Case] = {
     ),
     "run-weights-are-an-image": ("val set/images/val/val_000.jpg", 5, "", None),
     "run-weights-to-start-from-missing": (f"{TRAIN} --set model.weights=resnet.pth", 5, "", None),
+    "run-table-is-no-text": ("plot-lr runs/exp", 5, "", file("runs/exp/results.csv", b"\xff\x00")),
     "run-without-table": ("plot-lr runs/exp", 5, "", gone("runs/exp/results.csv")),
     "run-to-compare-missing": ("compare runs/exp runs/exp2", 5, "", None),
     "run-fixed-setting-changed": ("resume runs/exp", 3, "", edited("lr0", "0.5")),
@@ -226,6 +251,7 @@ CASES: dict[str, Case] = {
     ),
     # The machine.
     "machine-no-gpu": (f"{TRAIN} --set train.device=cuda", 6, "", None),
+    "machine-too-little-memory": (f"{TRAIN} --dry-run --set model.width=1e11", 6, "", None),
     "machine-disk-full": ("demo new --pairs 4", 6, "full disk", None),
     "machine-disk-full-figure": ("plot-lr runs/exp --out lr.png", 6, "full disk", None),
     "machine-no-permission": ("demo new --pairs 4", 6, "no rights", None),

@@ -40,7 +40,7 @@ def _messages(text: str, model: type[Settings] = Config) -> list[str]:
         ("train: {imgsz: 9000}", "expected at most 8192"),
         ("train: {amp: bf61}", "did you mean 'bf16'?"),
         ("train: {ema: off}", "`train.ema` is 'off'; expected true or false"),
-        ("train: {device: gpu}", "expected text that matches"),
+        ("train: {device: gpu}", "expected auto, cpu, cuda or cuda:N"),
         ("train: {save_every: {}}", "`train.save_every`: give at least one of"),
         ("optim: {lr0: 0}", "expected more than 0"),
         ("optim: {lr0: .inf}", "`optim.lr0` is inf; expected a finite number"),

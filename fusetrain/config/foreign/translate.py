@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from fusetrain.config.data_schema import DataSettings
-from fusetrain.config.faults import Keys, located_problems
+from fusetrain.config.faults import Keys, known_keys, located_problems
 from fusetrain.config.foreign.keys import DATA_KEYS, KEYS, Key
 from fusetrain.config.foreign.values import NotTakenError, Values, accumulated
 from fusetrain.config.load import Check
@@ -97,6 +97,7 @@ def translate(path: Path, *, checks: Sequence[Check] = ()) -> Translation:
     """
     document = read_yaml(path)
     require_mapping(document, "file", expected="an args.yaml, hyp.yaml or data.yaml")
+    _refuse_ours(document)
     is_data = "names" in document.value and "epochs" not in document.value
     fates = _data_fates(document) if is_data else _config_fates(document)
     settings: dict[str, Any] = {}
@@ -114,6 +115,23 @@ def translate(path: Path, *, checks: Sequence[Check] = ()) -> Translation:
     if not is_data:
         _require_rules(Config.model_validate(settings), checks, document=document, places=places)
     return Translation(path, "data" if is_data else "config", settings, tuple(fates))
+
+
+def _refuse_ours(document: YamlDocument) -> None:
+    """Refuse a file that needs no import: theirs have no groups of settings.
+
+    Raises:
+        ConfigError: It is a config of ours.
+    """
+    groups = [name for name, _ in known_keys(Config) if len(name) == 1]
+    for (name,) in groups:
+        if isinstance(document.value.get(name), dict):
+            raise ConfigError(
+                "this is a config of fusetrain already",
+                where=document.where((name,)),
+                expected="an args.yaml, hyp.yaml or data.yaml of Ultralytics or YOLOFuse",
+                remedy=f"`fusetrain train --config {document.path}`",
+            )
 
 
 def _config_fates(document: YamlDocument) -> list[Fate]:

@@ -26,7 +26,7 @@ from fusetrain.data.files import read_bytes
 from fusetrain.data.formats.coco_boxes import BoxTable, Objects
 from fusetrain.data.formats.coco_parts import Images, read_categories
 from fusetrain.data.labels import LabelProblem
-from fusetrain.errors import DataError
+from fusetrain.errors import DataError, reason
 
 MAX_COCO_BYTES = 2**30
 KEYS = ("images", "annotations", "categories")
@@ -188,10 +188,8 @@ def read_json(path: Path) -> Any:
     """
     try:
         text = read_bytes(path, max_bytes=MAX_COCO_BYTES).decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"byte {error.start} is not UTF-8 text", where=str(path)) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read: {reason(error)}", where=str(path)) from error
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -199,5 +197,5 @@ def read_json(path: Path) -> Any:
         raise DataError(f"not valid JSON: {error.msg}", where=place, expected=EXPECTED) from error
     except (RecursionError, ValueError) as error:
         # Nesting beyond Python's stack; whole numbers of thousands of digits.
-        reason = "nested too deep" if isinstance(error, RecursionError) else str(error)
-        raise DataError(f"not usable JSON: {reason}", where=str(path), expected=EXPECTED) from error
+        what = "nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise DataError(f"not usable JSON: {what}", where=str(path), expected=EXPECTED) from error
