@@ -15,12 +15,14 @@ from fusetrain.diagnose.evidence import Evidence
 from fusetrain.diagnose.learning_rules import fall_of_loss, skipped_steps
 from fusetrain.diagnose.symptoms import Diagnosis
 from fusetrain.schedule.advice import GOOD_LR0, LARGE_BATCH, MANY_PAIRS, Advice, advise
+from fusetrain.schedule.plan import SchedulePlan
 
 HIGH, LOW = 5.0, 0.2  # times the usual lr0, over and under which the size is suspected
 RISE = 1.1  # of the training loss over its least
 LEAST_FALL = 0.05  # of the training loss, over the run
 MIN_EPOCHS = 3
 LEAST_WARMUP_EPOCHS = 1
+LOOKS_AN_EPOCH = 20
 # Codes of the advice that are told under another name, or only in company of another finding.
 NAMES = {"beyond-the-run": "period-mismatch"}
 
@@ -137,7 +139,8 @@ def _stuck(evidence: Evidence) -> Iterator[Diagnosis]:
     if plan is None or evidence.departures or len(cells) < MIN_EPOCHS:
         return
     rates = {value for _, value in cells}
-    if len(rates) == 1 and evidence.config.schedule.name != "constant":
+    is_still = len(rates) == 1 and not _moves_within(plan, epoch=len(cells) - 1)
+    if is_still and evidence.config.schedule.name != "constant":
         is_planned = any(item.code == "rate-constant" for item in _advice(evidence))
         if not is_planned:
             yield Diagnosis(
@@ -148,6 +151,13 @@ def _stuck(evidence: Evidence) -> Iterator[Diagnosis]:
                 f"{evidence.train_with('schedule.name=cosine')}",
                 {"epochs": len(cells)},
             )
+
+
+def _moves_within(plan: SchedulePlan, epoch: int) -> bool:
+    """Return whether the rate moves between the steps of an epoch, as with a restart in each."""
+    steps = plan.steps_per_epoch
+    looks = {steps * epoch + steps * number // LOOKS_AN_EPOCH for number in range(LOOKS_AN_EPOCH)}
+    return len({plan.factor(step) for step in looks}) > 1
 
 
 def _advice(evidence: Evidence) -> list[Advice]:
@@ -196,6 +206,10 @@ def _sets(evidence: Evidence, code: str) -> list[str]:
     if code in ("warmup-missing", "warmup-short"):
         steps = min(3 * plan.steps_per_epoch, max(1, plan.total_steps // 3))
         return [f"schedule.warmup={{steps: {steps}}}"]
+    if code == "ends-at-zero":
+        given = evidence.config.schedule.curve_options
+        floors = {"lrf": 0.01, "eta_min": plan.lr0 / 100}
+        return [f"schedule.{key}={floor:g}" for key, floor in floors.items() if given.get(key) == 0]
     if code == "lr0-unusual":
         return [f"optim.lr0={GOOD_LR0[optim.name]:g}"]
     if code in ("rate-constant", "period-mismatch"):

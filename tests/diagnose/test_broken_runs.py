@@ -43,6 +43,11 @@ ONE_EPOCH = ("train.epochs=1", "schedule.warmup={steps: 1}")
         ),
         ("warmup-long", ["schedule.warmup={epochs: 2}"]),
         ("warmup-missing", ["schedule.warmup={steps: 0}", "optim.lr0=2e-3"]),
+        ("warmup-short", ["schedule.warmup={steps: 1}"]),
+        ("rate-stuck", ["schedule={name: plateau, patience: 9, warmup: {steps: 4}}"]),
+        ("ends-at-zero", ["schedule={name: cosine, lrf: 0, warmup: {epochs: 1}}"]),
+        ("ends-at-zero", ["schedule={name: linear, eta_min: 0, warmup: {epochs: 1}}"]),
+        ("lr0-unusual", ["optim={name: sgd, lr0: 2}", "train.clip_norm=1e-6"]),
         ("rate-constant", ["schedule.name=constant"]),
         ("part-frozen", ["optim.groups={backbone_ir: 0}"]),
         ("part-frozen", ["train.freeze=[backbone]"]),
@@ -58,6 +63,13 @@ def test_broken_settings_are_found_first(trained: Train, expected: str, sets: li
     assert codes(found)[0] == expected, found.findings
     assert found.findings[0].evidence
     assert "fusetrain" in found.findings[0].remedy
+
+
+def test_rate_that_restarts_in_every_epoch_is_not_stuck(trained: Train) -> None:
+    run = trained("schedule={name: cosine_restarts, t0: 1, warmup: {steps: 0}}")
+    rates = {row[12] for row in _rows(run)[1:]}
+    assert len(rates) == 1  # at the last step of each epoch
+    assert "rate-stuck" not in codes(diagnosed(run))
 
 
 def _swap(root: Path) -> None:
@@ -90,6 +102,11 @@ def _relabel(root: Path, split: str, change: Callable[[list[str]], list[str]]) -
     for path in sorted((root / "labels" / split).iterdir()):
         rows = [line.split() for line in path.read_text().splitlines()]
         path.write_text("".join(" ".join(change(row)) + "\n" for row in rows))
+
+
+def _cut_short(root: Path) -> None:
+    path = sorted((root / "images" / "train").iterdir())[3]
+    path.write_bytes(path.read_bytes()[:2000])
 
 
 def _drop_a_class(root: Path) -> None:
@@ -142,6 +159,15 @@ def test_broken_data_is_found_first(
 ) -> None:
     found = diagnosed(trained(*ONE_EPOCH, data=damaged_set(damage)))
     assert codes(found)[0] == expected, found.findings
+
+
+def test_pairs_that_a_run_had_to_leave_out_are_told(
+    trained: Train, damaged_set: Callable[[Damage], Path]
+) -> None:
+    data = damaged_set(_cut_short)
+    found = diagnosed(trained(*ONE_EPOCH, "train.on_bad_sample=skip", data=data))
+    assert codes(found)[0] == "pairs-left-out"
+    assert "1 pairs left out, first: train, images/train/0003.jpg" in found.findings[0].evidence
 
 
 def test_data_that_changed_after_the_run_is_told(
@@ -281,6 +307,23 @@ def test_config_is_judged_before_training(whole_set: Path, tmp_path: Path) -> No
     found = examine_config(config, look=looked_at)
     assert codes(found)[:2] == ["lr0-unusual", "batch-small"]
     assert not (tmp_path / "runs").exists()
+
+
+def test_cache_beyond_the_memory_is_told_before_training(whole_set: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    shutil.copytree(whole_set.parent, root)
+    for folder in ("images", "imagesIR", "labels"):
+        for path in sorted((root / folder / "train").iterdir()):
+            for copy in range(60):
+                path.with_stem(f"{path.stem}_{copy}").hardlink_to(path)
+    config = tmp_path / "train.yaml"
+    config.write_text(
+        f"data: {root}\ntrain: {{imgsz: 8192, cache: ram}}\naugment: {{scale: 0.9}}\n"
+    )
+    found = examine_config(config, look=looked_at)
+    told = next(item for item in found.findings if item.code == "cache-too-large")
+    assert "for 976 training pairs" in told.evidence
+    assert "train.cache=disk" in told.remedy
 
 
 @pytest.fixture(scope="module")
