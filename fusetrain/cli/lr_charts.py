@@ -46,7 +46,7 @@ def chart_of(
         title=_title(plans, names),
         lines=lines,
         num_epochs=max(ends),
-        warmup_epochs=next(iter(_shared(plans, _warmup_of)), 0.0),
+        warmups=_shared(plans, SchedulePlan.warmup_spans),
         losses=losses if with_loss else (),
         restarts=_shared(plans, _restarts_of),
         stages=_shared(plans, SchedulePlan.stage_spans),
@@ -62,10 +62,6 @@ def _shared(
     return found.pop() if len(found) == 1 else ()
 
 
-def _warmup_of(plan: SchedulePlan) -> tuple[float, ...]:
-    return (plan.warmup_steps / plan.steps_per_epoch,)
-
-
 def _restarts_of(plan: SchedulePlan) -> tuple[float, ...]:
     return tuple(step / plan.steps_per_epoch for step in plan.restarts)
 
@@ -74,7 +70,7 @@ def sampled_steps(plan: SchedulePlan) -> list[int]:
     """Return some thousand steps at most: the ends, warmup and restarts, and an even grid."""
     last = plan.total_steps - 1
     grid = {last * index // (MAX_POINTS - 1) for index in range(MAX_POINTS)}
-    around = {plan.warmup_steps + offset for offset in (-1, 0, 1)}
+    around = {end + offset for _, end in plan.warmups for offset in (-1, 0, 1)}
     around |= {start + offset for start in plan.restarts[:MAX_POINTS] for offset in (-1, 0)}
     return sorted(grid | {step for step in around if 0 <= step <= last})
 

@@ -38,7 +38,7 @@ class LrChart:
         title: Line above the picture.
         lines: Learning rates.
         num_epochs: Right end of the time axis.
-        warmup_epochs: Length of the warmup, shaded from 0 on; 0 shades nothing.
+        warmups: (begin, end) of each warmup, in epochs.
         losses: Losses, drawn against an axis of their own (figure only).
         restarts: Epochs at which a schedule jumps back to a peak.
         stages: (begin, end, name) of each stage, in epochs (figure only).
@@ -49,7 +49,7 @@ class LrChart:
     title: str
     lines: Sequence[LrLine]
     num_epochs: float
-    warmup_epochs: float = 0.0
+    warmups: Sequence[tuple[float, float]] = ()
     losses: Sequence[LrLine] = ()
     restarts: Sequence[float] = ()
     stages: Sequence[tuple[float, float, str]] = ()

@@ -76,7 +76,7 @@ def _draw_rates(axes: Axes, chart: LrChart) -> list[Any]:
 
 
 def _draw_spans(axes: Axes, chart: LrChart) -> list[Any]:
-    """Shade the warmup and every other stage; stages carry their name at the top."""
+    """Shade the warmups and every other stage; stages carry their name at the top."""
     for number, (begin, end, name) in enumerate(chart.stages):
         if number % 2 == 0:
             axes.axvspan(begin, end, color=STAGE_COLOUR, zorder=0)
@@ -91,9 +91,11 @@ def _draw_spans(axes: Axes, chart: LrChart) -> list[Any]:
             fontsize=8,
             color="0.35",
         )
-    if not chart.warmup_epochs:
-        return []
-    return [axes.axvspan(0, chart.warmup_epochs, color=WARMUP_COLOUR, label="warmup", zorder=0.5)]
+    handles = [
+        axes.axvspan(begin, end, color=WARMUP_COLOUR, label="warmup", zorder=0.5)
+        for begin, end in chart.warmups
+    ]
+    return handles[:1]
 
 
 def _plot(axes: Axes, line: LrLine, *, label: str, number: int) -> Sequence[Any]:

@@ -95,10 +95,14 @@ def _joined(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _time_axis(chart: LrChart, *, margin: int, width: int, is_unicode: bool) -> str:
-    warm = min(width, round(chart.warmup_epochs / chart.num_epochs * width))
-    warm = max(warm, 1) if chart.warmup_epochs else 0
     corner, thin, thick, restart = AXIS if is_unicode else ASCII_AXIS
-    cells = list(thick * warm + thin * (width - warm))
+    cells = list(thin * width)
+    for begin, end in chart.warmups:
+        first, behind = (
+            min(width, round(epoch / chart.num_epochs * width)) for epoch in (begin, end)
+        )
+        first = min(first, width - 1)
+        cells[first : max(behind, first + 1)] = thick * max(behind - first, 1)
     for epoch in chart.restarts:
         cells[min(width - 1, int(epoch / chart.num_epochs * width))] = restart
     axis = f"{'':{margin}}{corner}{''.join(cells)}\n"
@@ -115,9 +119,8 @@ def _legend(chart: LrChart, *, marks: str, width: int) -> str:
         f"{marks[index % len(marks)]} {chart.label_of(line)}"
         for index, line in enumerate(chart.lines)
     ]
-    if chart.warmup_epochs:
-        unit = "epoch" if chart.warmup_epochs == 1 else "epochs"
-        entries.append(f"{'━' if is_unicode else '='} warmup {chart.warmup_epochs:.3g} {unit}")
+    if chart.warmups:
+        entries.append(f"{'━' if is_unicode else '='} {_lengths(chart.warmups)}")
     if chart.restarts:
         count = f"{len(chart.restarts)} restart{'s' if len(chart.restarts) > 1 else ''}"
         entries.append(f"{(AXIS if is_unicode else ASCII_AXIS)[-1]} {count}")
@@ -129,6 +132,14 @@ def _legend(chart: LrChart, *, marks: str, width: int) -> str:
             lines.append("")
         lines[-1] += f"{'   ' if lines[-1] else ''}{entry}"
     return "\n".join(lines)
+
+
+def _lengths(warmups: Sequence[tuple[float, float]]) -> str:
+    """Return the word for one warmup with its length, or how many there are."""
+    if len(warmups) > 1:
+        return f"{len(warmups)} warmups"
+    ((begin, end),) = warmups
+    return f"warmup {end - begin:.3g} {'epoch' if end - begin == 1 else 'epochs'}"
 
 
 def _clipped(text: str, width: int, *, is_unicode: bool) -> str:

@@ -49,7 +49,7 @@ def save_results_figure(
     path: Path,
     history: Sequence[Row],
     *,
-    warmup_epochs: float,
+    warmups: Sequence[tuple[float, float]] = (),
     stages: Sequence[tuple[float, float, str]] = (),
 ) -> None:
     """Draw losses, precision and recall, average precision and learning rate over the epochs.
@@ -57,7 +57,7 @@ def save_results_figure(
     Args:
         path: PNG or SVG file.
         history: Rows of `results.csv`; empty cells leave a gap of no value, the line goes on.
-        warmup_epochs: Length of the warmup, shaded from 0 on.
+        warmups: Begin and end of each warmup in epochs, shaded.
         stages: Begin and end in epochs and the name of each stage; a dotted line where one begins.
 
     Raises:
@@ -71,26 +71,28 @@ def save_results_figure(
             _draw_columns(axes, history, columns)
             if columns[-1][0] == BEST_COLUMN:
                 _mark_best(axes, history)
-            if warmup_epochs:
-                axes.axvspan(0, warmup_epochs, color="0.9", zorder=0)
+            for begin, end in warmups:
+                axes.axvspan(begin, end, color="0.9", zorder=0)
             for begin, _, _ in stages[1:]:
                 axes.axvline(begin, color="0.2", linestyle=":", linewidth=1.6, zorder=1)
             axes.set_xlim(0, max(last_epoch * 1.02, last_epoch + 0.2))
             axes.set_xlabel("epoch")
             axes.grid(visible=True)
             legend_above(axes, columns=3)
-        if key := _key_of_marks(warmup_epochs, stages):
+        if key := _key_of_marks(warmups, stages):
             # A text of its own row: figure.text would lie on the axes.
             figure.supxlabel(key, fontsize=9, color="0.35", ha="right", x=0.995)
 
     save_figure(path, draw, size_inches=(12.0, 6.6))
 
 
-def _key_of_marks(warmup_epochs: float, stages: Sequence[tuple[float, float, str]]) -> str:
+def _key_of_marks(
+    warmups: Sequence[tuple[float, float]], stages: Sequence[tuple[float, float, str]]
+) -> str:
     """Return what grey ground and dotted lines mean; empty where there are none."""
     names = [f"{number}: {name}" for number, (_, _, name) in enumerate(stages, start=1)]
     parts = [
-        "grey: warmup" if warmup_epochs else "",
+        "grey: warmup" if warmups else "",
         f"dotted: next stage ({'; '.join(names)})" if len(stages) > 1 else "",
     ]
     return " · ".join(filter(None, parts))

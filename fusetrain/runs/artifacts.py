@@ -104,7 +104,7 @@ def write_end(
         save_results_figure(
             path,
             history,
-            warmup_epochs=plan.warmup_steps / plan.steps_per_epoch,
+            warmups=plan.warmup_spans(),
             stages=plan.stage_spans(),
         )
     with album.pages("lr.png") as (path,):
@@ -126,7 +126,7 @@ def lr_chart(plan: SchedulePlan, history: Sequence[Row], *, name: str) -> LrChar
     """
     last = plan.total_steps - 1
     steps = {last * point // (MAX_PLAN_POINTS - 1) for point in range(MAX_PLAN_POINTS)}
-    steps |= {min(last, plan.warmup_steps + offset) for offset in (0, 1)}
+    steps |= {min(last, end + offset) for _, end in plan.warmups for offset in (-1, 0, 1)}
     steps |= {start + offset for start in plan.restarts[:MAX_PLAN_POINTS] for offset in (-1, 0)}
     ordered = sorted(steps)
     main, *others = zip(*(plan.row(step) for step in ordered), strict=True)
@@ -150,7 +150,7 @@ def lr_chart(plan: SchedulePlan, history: Sequence[Row], *, name: str) -> LrChar
             LrLine("lr0 as logged", logged_epochs, logged, is_points=True),
         ],
         num_epochs=plan.epochs,
-        warmup_epochs=plan.warmup_steps / plan.steps_per_epoch,
+        warmups=plan.warmup_spans(),
         restarts=[step / plan.steps_per_epoch for step in plan.restarts],
         stages=plan.stage_spans(),
     )

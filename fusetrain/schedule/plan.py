@@ -105,6 +105,20 @@ class SchedulePlan:
         return self._last_shape.warmup_steps
 
     @property
+    def warmups(self) -> tuple[tuple[int, int], ...]:
+        """Return the first step of every warmup and the first behind it; stages have their own."""
+        spans = [(0, self.warmup_steps)]
+        spans += [
+            (stage.first_step, stage.first_step + stage.ramp.steps) for stage in self.stage_rates
+        ]
+        return tuple(dict.fromkeys(span for span in spans if span[0] < span[1]))
+
+    def warmup_spans(self) -> tuple[tuple[float, float], ...]:
+        """Return begin and end of every warmup, in epochs."""
+        per_epoch = self.steps_per_epoch
+        return tuple((begin / per_epoch, end / per_epoch) for begin, end in self.warmups)
+
+    @property
     def restarts(self) -> tuple[int, ...]:
         """Return the steps at which the schedule jumps back to a peak."""
         ends = [*(stretch.from_step for stretch in self.stretches[1:]), self.total_steps]

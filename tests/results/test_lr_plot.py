@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ BIAS = LrLine("bias", EPOCHS, [0.1 / (step + 1) for step in range(100)], is_main
 
 
 def chart(*lines: LrLine, warmup: float = 3.0, title: str = "Learning rate") -> LrChart:
-    return LrChart(title=title, lines=lines, num_epochs=10, warmup_epochs=warmup)
+    warmups = [(0.0, warmup)] if warmup else []
+    return LrChart(title=title, lines=lines, num_epochs=10, warmups=warmups)
 
 
 def drawn(shown: LrChart, *, width: int = 80, is_unicode: bool = True) -> list[str]:
@@ -132,6 +134,18 @@ def test_the_time_axis_shows_the_epochs_and_the_warmup() -> None:
     assert plot.count("=") / len(plot) == pytest.approx(0.3, abs=0.01)
     assert numbers.split() == ["0", "5", "10"]
     assert "* lr0 of a.yaml   o exp   = warmup 3 epochs" in legend
+
+
+def test_a_later_warmup_stands_on_the_time_axis_too(tmp_path: Path) -> None:
+    shown = LrChart("t", [FALL, FLAT], 10, warmups=[(0.0, 1.0), (5.0, 5.5), (9.99, 10.0)])
+    axis, _, legend = drawn(shown, is_unicode=False)[16:19]
+    plot = axis[axis.index("+") + 1 :]
+    spans = [match.span() for match in re.finditer("=+", plot)]
+    found = [10 * end / len(plot) for span in spans for end in span]
+    assert found == pytest.approx([0.0, 1.0, 5.0, 5.5, 9.9, 10.0], abs=0.1)
+    assert "= 3 warmups" in legend
+    save_lr_figure(shown, tmp_path / "lr.svg")
+    assert (tmp_path / "lr.svg").read_text(encoding="utf-8").count("fill: #e6e6e6") == 3 + 1
 
 
 @pytest.mark.parametrize(("is_unicode", "mark"), [(True, "┻"), (False, "^")])

@@ -79,7 +79,7 @@ def svg(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("count", [1, 2, 150])
 def test_results_figure_shows_all_columns_beside_their_legends(svg: Path, count: int) -> None:
     history = [row(epoch) for epoch in range(1, count + 1)]
-    save_results_figure(svg, history, warmup_epochs=3.0)
+    save_results_figure(svg, history, warmups=[(0.0, 3.0)])
     shown = texts(svg)
     for text in ("box loss", "class loss", "distribution loss", "mAP", "learning rate lr0"):
         assert text in shown
@@ -88,10 +88,19 @@ def test_results_figure_shows_all_columns_beside_their_legends(svg: Path, count:
     assert_legends_are_outside(svg)
 
 
+def test_every_warmup_is_shaded_in_every_panel(svg: Path) -> None:
+    history = [row(epoch) for epoch in range(1, 9)]
+    stages = [(0.0, 4.0, "each alone"), (4.0, 8.0, "adapters")]
+    save_results_figure(svg, history, warmups=[(0.0, 1.0), (4.0, 4.5)], stages=stages)
+    assert svg.read_text(encoding="utf-8").count("fill: #e6e6e6") == 2 * 6
+    key = "grey: warmup · dotted: next stage (1: each alone; 2: adapters)"
+    assert key in texts(svg)
+
+
 def test_best_epoch_is_the_earlier_of_two_equal_ones(svg: Path) -> None:
     scores = [0.1, None, 0.3, 0.3, 0.2]
     history = [row(number, **{"mAP50-95": score}) for number, score in enumerate(scores, 1)]
-    save_results_figure(svg, history, warmup_epochs=0.0)
+    save_results_figure(svg, history)
     assert "best: 3" in texts(svg)
     assert "grey: warmup" not in texts(svg)
 
@@ -99,7 +108,7 @@ def test_best_epoch_is_the_earlier_of_two_equal_ones(svg: Path) -> None:
 @pytest.mark.parametrize("cell", [None, math.nan, math.inf])
 def test_epochs_without_validation_are_no_points(svg: Path, cell: float | None) -> None:
     history = [row(1, metrics=cell, val=cell), row(2, metrics=cell, val=cell)]
-    save_results_figure(svg, history, warmup_epochs=0.0)
+    save_results_figure(svg, history)
     shown = texts(svg)
     assert shown.count("no value yet") == 2
     assert shown.count("train") == 3
@@ -107,12 +116,12 @@ def test_epochs_without_validation_are_no_points(svg: Path, cell: float | None) 
 
 
 def test_run_without_an_epoch_has_an_empty_figure(svg: Path) -> None:
-    save_results_figure(svg, [], warmup_epochs=3.0)
+    save_results_figure(svg, [], warmups=[(0.0, 3.0)])
     assert texts(svg).count("no value yet") == 6
 
 
 def test_scores_that_stay_zero_are_drawn_on_the_ground_line(svg: Path) -> None:
-    save_results_figure(svg, [row(1, metrics=0.0), row(2, metrics=0.0)], warmup_epochs=0.0)
+    save_results_figure(svg, [row(1, metrics=0.0), row(2, metrics=0.0)])
     assert "best: 1" in texts(svg)
 
 
@@ -220,7 +229,7 @@ def test_labels_figure_counts_boxes(svg: Path, num_boxes: int, num_classes: int)
 def test_equal_numbers_give_equal_files(tmp_path: Path) -> None:
     paths = [tmp_path / "one.png", tmp_path / "two.png"]
     for path in paths:
-        save_results_figure(path, [row(1), row(2)], warmup_epochs=1.0)
+        save_results_figure(path, [row(1), row(2)], warmups=[(0.0, 1.0)])
     assert paths[0].read_bytes() == paths[1].read_bytes()
     with Image.open(paths[0]) as image:
         assert min(image.size) > 700
@@ -229,7 +238,7 @@ def test_equal_numbers_give_equal_files(tmp_path: Path) -> None:
 def test_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "results.png"
     with pytest.raises(ResourceError, match="missing"):
-        save_results_figure(path, [row(1)], warmup_epochs=0.0)
+        save_results_figure(path, [row(1)])
 
 
 def test_names_are_drawn_as_they_stand(svg: Path) -> None:

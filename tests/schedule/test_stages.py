@@ -56,6 +56,13 @@ def test_stage_warms_up_again_and_only_then() -> None:
     assert warmth[50] == pytest.approx(0.001 + 0.999 / 2)
 
 
+def test_warmups_of_the_run_and_of_its_stages_are_known() -> None:
+    assert plan_of(RECIPE).warmups == ((0, 10), (20, 30), (50, 52))
+    assert plan_of(RECIPE).warmup_spans() == ((0.0, 1.0), (2.0, 3.0), (5.0, 5.2))
+    assert plan_of([]).warmups == ((0, 10),)
+    assert plan_of([], warmup={"steps": 0}).warmups == ()
+
+
 def test_stages_are_named_with_their_steps() -> None:
     assert plan_of(RECIPE).stages == (
         (0, 19, "RGB alone, backbone_ir frozen"),
