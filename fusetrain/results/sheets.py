@@ -67,7 +67,11 @@ def pair_sheet(
         class_names: For the colours named in the strip.
     """
     names = class_names if has_colour_key(class_names) else ()
-    return keyed_sheet(pairs, title=title, key=[(name, n) for n, name in enumerate(names)]).picture
+    key = [
+        (f"{mark} {name}".strip(), number)
+        for number, (mark, name) in enumerate(zip(short_names(names), names, strict=True))
+    ]
+    return keyed_sheet(pairs, title=title, key=key).picture
 
 
 def keyed_sheet(pairs: Sequence[SheetPair], *, title: str, key: Sequence[tuple[str, int]]) -> Sheet:
@@ -101,8 +105,19 @@ def keyed_sheet(pairs: Sequence[SheetPair], *, title: str, key: Sequence[tuple[s
 
 
 def has_colour_key(class_names: Sequence[str]) -> bool:
-    """Return whether each class has a colour of its own, so that boxes need no name."""
+    """Return whether each class has a colour of its own, which the strip explains."""
     return len(class_names) <= len(PALETTE)
+
+
+def short_names(class_names: Sequence[str]) -> list[str]:
+    """Return what stands beside a box of each class, so that it is told without colour too.
+
+    The number in the strip, which is that of the label files; nothing where there is one class
+    alone; the name where there are more classes than colours.
+    """
+    if not has_colour_key(class_names):
+        return list(class_names)
+    return [str(number) if len(class_names) > 1 else "" for number in range(len(class_names))]
 
 
 def _layout(num_pairs: int, pair_size: tuple[int, int]) -> tuple[int, float]:

@@ -27,7 +27,7 @@ from fusetrain.results.confusion_plot import save_confusion_figure
 from fusetrain.results.metrics import ScoredBoxes
 from fusetrain.results.pictures import DrawnBox
 from fusetrain.results.plots import save_pr_figure
-from fusetrain.results.sheets import SheetPair, has_colour_key, keyed_sheet, pair_sheet
+from fusetrain.results.sheets import SheetPair, keyed_sheet, pair_sheet, short_names
 from fusetrain.results.worst_pairs import WorstPair, worst_pairs
 from fusetrain.runs.batches import VAL_BATCH_FACTOR, BatchSource
 from fusetrain.sample import Batch
@@ -225,8 +225,9 @@ def _drawn(
     class_names: Sequence[str],
     scores: Sequence[float] | None = None,
 ) -> list[DrawnBox]:
-    """Return boxes with their names, unless colours say those, and with their scores, if any."""
-    names = ["" if has_colour_key(class_names) else class_names[number] for number in classes]
+    """Return boxes with what tells their classes, and with their scores, if any."""
+    short = short_names(class_names)
+    names = [short[number] for number in classes]
     if scores is not None:
         names = [f"{name} {score:.2f}".strip() for name, score in zip(names, scores, strict=True)]
     return [

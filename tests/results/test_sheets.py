@@ -12,6 +12,7 @@ from fusetrain.results.sheets import (
     SheetPair,
     has_colour_key,
     pair_sheet,
+    short_names,
 )
 
 GREY = 90
@@ -104,6 +105,13 @@ def test_every_class_with_a_colour_of_its_own_is_in_the_strip() -> None:
     assert not has_colour_key([*names, "one more"])
     strip = np.asarray(pair_sheet([pair(480, 480)], title="t", class_names=[*names, "x"]))[:60]
     assert not (strip == PALETTE[0]).all(axis=2).any()
+
+
+def test_boxes_tell_their_class_without_colour() -> None:
+    assert short_names(["person", "car"]) == ["0", "1"]
+    assert short_names(["person"]) == [""]
+    many = [f"class {number}" for number in range(len(PALETTE) + 1)]
+    assert short_names(many) == many
 
 
 def test_names_of_any_length_and_shape_fit_the_strip() -> None:
