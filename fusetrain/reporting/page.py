@@ -180,7 +180,7 @@ def _classes(run: RunRecord, name: str, *, is_alone: bool) -> Iterator[str]:
         Comparison(str(entry.get("name", "")), [_cell(entry.get(key)) for key in keys])
         for entry in classes[:MAX_CLASSES]
     ]
-    yield comparison_table(rows, columns)
+    yield f'<div class="scores">{comparison_table(rows, columns)}</div>'
     if len(classes) > MAX_CLASSES:
         yield f'<p class="soft">{MAX_CLASSES} of {len(classes)} classes.</p>'
 
