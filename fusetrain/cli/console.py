@@ -144,10 +144,11 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _console(stream: TextIO) -> Console:
-    is_terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
+    is_terminal = stream.isatty() and _moves_its_cursor()
     console = Console(
         file=stream,
         force_terminal=is_terminal,
+        force_jupyter=False,
         no_color=bool(os.environ.get("NO_COLOR")) or not is_terminal,
         highlight=False,
         emoji=False,
@@ -155,6 +156,14 @@ def _console(stream: TextIO) -> Console:
     if console.width < MIN_WIDTH:
         console.width = MIN_WIDTH
     return console
+
+
+def _moves_its_cursor() -> bool:
+    """Return whether lines can be drawn anew; a notebook, whose kernel names itself, piles them up.
+
+    `!fusetrain` in a cell of a notebook runs in a terminal of IPython's own.
+    """
+    return os.environ.get("TERM") != "dumb" and "JPY_PARENT_PID" not in os.environ
 
 
 def _written(char: str) -> str:

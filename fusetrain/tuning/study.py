@@ -181,7 +181,10 @@ class Study:
         return [_row(trial, folder) for trial in self._study.get_trials(deepcopy=False)]
 
     def importances(self) -> dict[str, float]:
-        """Return each setting's share in the differences of scores; empty where unknown."""
+        """Return each setting's share in the differences of scores; empty where there are none."""
+        rows = self._study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if len({trial.value for trial in rows}) < 2:
+            return {}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about methods that may change
             try:

@@ -60,3 +60,17 @@ def test_view_fits_the_terminal_and_goes_away(
     assert [line.split()[0] for line in lines if re.match(r" +\d/2 ", line)] == ["1/2", "2/2"]
     assert "next: fusetrain val runs/exp2" in text
     assert "\n".join(lines).index("2/2 ") < "\n".join(lines).index("next: ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"JPY_PARENT_PID": "1"}])
+def test_terminals_that_pile_lines_up_get_a_line_an_epoch(
+    home: Path, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    text = in_terminal(80, home, **environment)
+    assert "\x1b" not in text
+    lines = text.splitlines()
+    assert [line.split()[0] for line in lines if re.match(r" +\d/2 ", line)] == ["1/2", "2/2"]
+    assert len(lines) < 20
+    assert lines[-1] == "      fusetrain plot-lr runs/exp2"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,6 +83,71 @@ def test_a_killed_search_ends_like_one_that_was_not(
     assert (home / killed["picture"]).stat().st_size > 0
     assert (home / killed["best"]["run"] / "weights" / "best.safetensors").is_file()
     assert found(capsys, "--trials", "3", "--study", "a/killed.db")["trials"] == killed["trials"]
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    """Start a search as a process of its own, whose messages can be read."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "fusetrain", *TUNE, *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_two_live_processes_share_a_study_and_one_inherits_from_the_other(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs_optuna()
+    (home / "space.yaml").write_text(SPACE, encoding="utf-8")
+    words = ("--trials", "3", "--study", "both.db", "--set", "run.project=both")
+    with started(*words) as dying, started(*words) as heir:
+        assert dying.stderr is not None
+        assert heir.stderr is not None
+        claimed = ""
+        while not claimed and (line := dying.stderr.readline()):
+            claimed = line[6] if re.match(r"trial \d: optim", line) else ""
+        saved = home / "both" / f"exp-trial{claimed}" / "weights" / "last.pt"
+        until = time.monotonic() + 240
+        while not saved.exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        dying.send_signal(signal.SIGKILL)
+        assert dying.wait() == -signal.SIGKILL
+        told = heir.stderr.read()
+        assert heir.wait() == 0, told
+    capsys.readouterr()
+    assert run([*TUNE, "--json", *words]) == 0  # what is left, should the heir have ended before
+    out, err = capsys.readouterr()
+    report, told = json.loads(out), told + err
+    assert [trial["state"] for trial in report["trials"]] == ["complete"] * 3
+    numbers = [str(number) for number in range(3)]
+    begun = [claimed, *re.findall(r"^trial (\d): optim", told, re.MULTILINE)]
+    assert sorted(begun) == sorted([*numbers, claimed])
+    assert re.findall(r"^trial (\d) goes on in ", told, re.MULTILINE) == [claimed]
+    assert sorted(re.findall(r"^trial (\d): mAP", told, re.MULTILINE)) == numbers
+    runs = [Path(trial["run"]) for trial in report["trials"]]
+    assert sorted((home / "both").glob("exp*")) == sorted(home / run for run in runs)
+    assert {len((run / "results.csv").read_text().splitlines()) for run in runs} == {3}
+
+
+@pytest.mark.slow
+def test_an_adapter_and_the_base_below_it_are_searched(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    needs_optuna()
+    (home / "space.yaml").write_text(SPACE.splitlines()[0], encoding="utf-8")
+    words = ("--set", "model.fusion=adapter", "--set", "optim.weight_decay=0.003")
+    report = found(capsys, "--trials", "2", *words)
+    assert [(trial["state"], trial["epochs"]) for trial in report["trials"]] == [
+        ("complete", 2)
+    ] * 2
+    for trial in report["trials"]:
+        settings = (home / trial["run"] / "config.yaml").read_text(encoding="utf-8")
+        assert "fusion: adapter" in settings
+        assert "weight_decay: 0.003" in settings  # fixed, so that no trial changes it
+        assert f"lr0: {trial['values']['optim.lr0']}" in settings
 
 
 @pytest.mark.slow
