@@ -19,10 +19,12 @@ COLUMNS = ("fusion", "operator", "size", "params M", "GFLOPs", "ms")
 
 def models(
     fusion: Annotated[
-        list[str] | None, typer.Option("--fusion", help="One kind; repeatable; all of them.")
+        list[str] | None,
+        typer.Option("--fusion", metavar="KIND", help="Repeatable; all of them if not given."),
     ] = None,
     size: Annotated[
-        list[str] | None, typer.Option("--size", help="n, s, m, l or x; repeatable; all of them.")
+        list[str] | None,
+        typer.Option("--size", metavar="n|s|m|l|x", help="Repeatable; all if not given."),
     ] = None,
     imgsz: Annotated[
         int, typer.Option("--imgsz", help="Side of the square canvas, px; goes up to 32s.")

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 Data = Annotated[Path, typer.Argument(metavar="DATA", help="Data YAML or data-set folder.")]
-Split = Annotated[list[str] | None, typer.Option("--split", help="Split to check; repeatable.")]
+Split = Annotated[
+    list[str] | None, typer.Option("--split", metavar="NAME", help="Split to check; repeatable.")
+]
 MaxShift = Annotated[
     float,
     typer.Option("--max-shift", metavar="PX", help="Shift within a pair that is an error, in px."),

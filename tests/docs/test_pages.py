@@ -101,6 +101,15 @@ def test_no_link_between_the_pages_is_broken() -> None:
     assert list(script("build_site").broken_links()) == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/report.md"])
+def test_files_of_a_run_that_pages_name_are_in_its_folder(page: str, trained_home: Path) -> None:
+    run = trained_home / "runs" / "exp"
+    text = (ROOT / page).read_text(encoding="utf-8")
+    named = set(re.findall(r"`([\w*]+\.(?:png|jpg|csv|jsonl))`", text))
+    assert named
+    assert [name for name in sorted(named) if not list(run.glob(name))] == []
+
+
 def test_every_page_is_in_the_navigation_of_the_site() -> None:
     site = script("build_site")
     named = {page for pages in site.NAV.values() for page in pages}
