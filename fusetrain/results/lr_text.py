@@ -97,9 +97,9 @@ def _joined(points: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 def _time_axis(chart: LrChart, *, margin: int, width: int, is_unicode: bool) -> str:
     corner, thin, thick, restart = AXIS if is_unicode else ASCII_AXIS
     cells = list(thin * width)
-    for begin, end in chart.warmups:
+    for start, stop in chart.warmups:
         first, behind = (
-            min(width, round(epoch / chart.num_epochs * width)) for epoch in (begin, end)
+            min(width, round(epoch / chart.num_epochs * width)) for epoch in (start, stop)
         )
         first = min(first, width - 1)
         cells[first : max(behind, first + 1)] = thick * max(behind - first, 1)
