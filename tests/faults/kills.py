@@ -2,7 +2,8 @@
 
 `python tests/faults/kills.py --kills 200` (or `make kills`) kills it that often, resuming it each
 time, and compares what it has come to with a training that was never disturbed. With `--folder` it
-can be stopped itself at any time, and goes on with what it left there.
+can be stopped itself at any time, and goes on with what it left there. `--set` changes what is
+trained: `--set model.fusion=mid --set train.amp=bf16 --set train.workers=2`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import yaml
 from processes import Nursery
 from short_run import CONFIG, Home
 
@@ -139,23 +142,35 @@ def train_up_to(nursery: Nursery, home: Home, step: int) -> None:
     assert home.steps() == step
 
 
-def home_in(folder: Path) -> Home:
-    """Return a folder with eight synthetic pairs and the config of a long training."""
+def home_in(folder: Path, settings: Sequence[str] = ()) -> Home:
+    """Return a folder with eight synthetic pairs and the config of a long training.
+
+    Args:
+        folder: Made where it holds no config yet.
+        settings: KEY=VALUE, with a dot between section and key.
+    """
     home = Home(folder)
     if not (folder / "train.yaml").exists():
         shutil.rmtree(folder, ignore_errors=True)
         write_demo(folder / "set", num_pairs=8)
-        (folder / "train.yaml").write_text(CONFIG.replace("epochs: 2", f"epochs: {EPOCHS}", 1))
+        config = yaml.safe_load(CONFIG)
+        for setting in (f"train.epochs={EPOCHS}", *settings):
+            key, _, value = setting.partition("=")
+            section, _, name = key.partition(".")
+            config[section][name] = yaml.safe_load(value)
+        (folder / "train.yaml").write_text(yaml.safe_dump(config))
     return home
 
 
-def compare(nursery: Nursery, folder: Path, *, kills: int, seed: int = 0) -> list[int]:
+def compare(
+    nursery: Nursery, folder: Path, *, kills: int, seed: int = 0, settings: Sequence[str] = ()
+) -> list[int]:
     """Train twice in ``folder``, killed often and never; return the steps saved at each kill.
 
     Raises:
         AssertionError: The two came to something else.
     """
-    killed, through = (home_in(folder / name) for name in ("killed", "through"))
+    killed, through = (home_in(folder / name, settings) for name in ("killed", "through"))
     steps = kill_often(nursery, killed, kills=kills, seed=seed)
     for home in (killed, through):
         train_up_to(nursery, home, steps[-1] + 1)
@@ -169,11 +184,18 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="kept until all is done, and gone on with")
+    parser.add_argument("--set", dest="settings", action="append", default=[], metavar="KEY=VALUE")
     asked = parser.parse_args()
     nursery, began = Nursery(), time.monotonic()
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.folder or Path(temporary)
-        steps = compare(nursery, folder.absolute(), kills=asked.kills, seed=asked.seed)
+        steps = compare(
+            nursery,
+            folder.absolute(),
+            kills=asked.kills,
+            seed=asked.seed,
+            settings=asked.settings,
+        )
     nursery.close()
     lost = sum(after < before for before, after in pairwise(steps))
     print(
