@@ -6,11 +6,13 @@ They read what the run logged of its last steps of each epoch, and the runs besi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from fusetrain.config.load import load_config
+from fusetrain.config.stages import ADAPTER, base_epochs
 from fusetrain.diagnose.evidence import Evidence
 from fusetrain.diagnose.symptoms import Diagnosis
 from fusetrain.errors import FusetrainError
@@ -25,7 +27,9 @@ SIGNS = {
     "ir": ("infrared-blank", "drop_ir", "infrared"),
     "rgb": ("visible-blank", "drop_rgb", "visible"),
 }
-ADAPTER = "adapter"
+# Steps at the full rate after which what enters an adapter through zeros must matter; with SGD, the
+# slowest to leave them, it took fewer than 60.
+STEPS_TO_MATTER = 100
 PART_OF = {"rgb": "backbone", "ir": "backbone_ir"}
 
 
@@ -116,13 +120,11 @@ def _frozen(evidence: Evidence) -> Iterator[Diagnosis]:
 
 def _dead(evidence: Evidence) -> Iterator[Diagnosis]:
     """Find a stream whose relevance or gradient has vanished in the later half of the run."""
-    events = evidence.epoch_events
-    if evidence.config.train.stages or len(events) < 2:
-        return
-    later, still = events[len(events) // 2 :], _still_parts(evidence)
+    later, still = _later_epochs(evidence), _still_parts(evidence)
     is_adapter = evidence.config.model.fusion == ADAPTER  # its base stands still on purpose
+    bases = {event.get("base") for event in evidence.of_kind("base")}
     for stream, part in PART_OF.items():
-        if part in still:
+        if part in still or stream in bases:
             continue
         logged = [event.get("streams", {}).get(stream, {}) for event in later]
         relevance = [entry["relevance"] for entry in logged if entry.get("relevance") is not None]
@@ -142,11 +144,38 @@ def _dead(evidence: Evidence) -> Iterator[Diagnosis]:
                 "stream-dead",
                 f"events.jsonl: the {stream} stream has {' and '.join(told)} in epochs "
                 f"{later[0]['epoch']} to {later[-1]['epoch']} (median)",
-                "learn it alone first: "
-                + evidence.train_with(f"model.fusion={stream}", f"run.name={stream}-alone")
-                + "; then start from its weights",
+                _revived(evidence, stream),
                 {"stream": stream, "least": min(values)},
             )
+
+
+def _later_epochs(evidence: Evidence) -> list[Mapping[str, Any]]:
+    """Return the epochs in which both streams have to matter; none in a run by stages.
+
+    They are the later half; of an adapter those in which both streams meet, and there the later
+    half of what follows once the stream that enters through zeros had time to leave them.
+    """
+    events, plan = evidence.epoch_events, evidence.plan
+    if evidence.config.train.stages:
+        return []
+    if evidence.config.model.fusion == ADAPTER:
+        if plan is None:
+            return []
+        start = base_epochs(evidence.config) * plan.steps_per_epoch
+        ready = max([start, *(end for _, end in plan.warmups)]) + STEPS_TO_MATTER
+        events = [event for event in events if plan.last_step_of(event["epoch"] - 1) >= ready]
+    return events[len(events) // 2 :] if len(events) > 1 else []
+
+
+def _revived(evidence: Evidence, stream: str) -> str:
+    """Return what lets a stream matter that does not."""
+    if evidence.config.model.fusion == ADAPTER:
+        groups = evidence.config.optim.groups
+        faster = {**groups, "fusion": 10 * groups.get("fusion", 1.0)}
+        told = ", ".join(f"{part}: {scale:g}" for part, scale in faster.items())
+        return "let it in faster: " + evidence.train_with(f"optim.groups={{{told}}}")
+    alone = evidence.train_with(f"model.fusion={stream}", f"run.name={stream}-alone")
+    return f"learn it alone first: {alone}; then start from its weights"
 
 
 def _gain(evidence: Evidence) -> Iterator[Diagnosis]:

@@ -299,6 +299,31 @@ def test_stream_without_relevance_is_told(copied_run: RunDir) -> None:
     assert found.findings[0].numbers["stream"] == "ir"
 
 
+@pytest.mark.parametrize("base", ["auto", "rgb"])
+def test_short_adapter_has_no_dead_stream(trained: Train, base: str) -> None:
+    """What enters starts at zero: so few steps of SGD leave it there, and that is no fault."""
+    run = trained(
+        *("model.fusion=adapter", f"model.base={base}", "train.epochs=6", "train.batch=16"),
+        "optim={name: sgd, lr0: 0.01}",
+    )
+    (chosen,) = run.events("base")
+    entering = "ir" if chosen["base"] == "rgb" else "rgb"
+    assert run.events("epoch")[-1]["streams"][entering]["relevance"] < 0.02
+    assert not {"stream-dead", "part-frozen"} & set(codes(diagnosed(run)))
+
+
+def test_adapter_that_lets_nothing_in_for_long_is_told_to_let_it_in(trained: Train) -> None:
+    run = trained(
+        *("model.fusion=adapter", "model.base=rgb", "train.epochs=28", "train.batch=2"),
+        *("train.val_every=14", "train.ema=false"),
+        *("schedule.warmup={steps: 1}", "optim={name: sgd, lr0: 1e-9, groups: {fusion: 0.5}}"),
+    )
+    found = {item.code: item for item in diagnosed(run).findings}
+    assert found["stream-dead"].numbers["stream"] == "ir"
+    assert "optim.groups={fusion: 5}" in found["stream-dead"].remedy
+    assert "model.fusion=" not in found["stream-dead"].remedy
+
+
 def test_config_is_judged_before_training(whole_set: Path, tmp_path: Path) -> None:
     config = tmp_path / "train.yaml"
     config.write_text(
