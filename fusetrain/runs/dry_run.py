@@ -7,18 +7,17 @@ import sys
 import time
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from fusetrain import build
 from fusetrain.build import TrainingData
+from fusetrain.catalogue import entries
 from fusetrain.config.schema import Config
 from fusetrain.data.disk_build import cache_bytes, default_folder
 from fusetrain.engine.machine import describe
 from fusetrain.engine.stages import Stage, stage_of
-from fusetrain.engine.step import images
 from fusetrain.runs import batches
+from fusetrain.runs.phases import last_spec
 from fusetrain.runs.session import Session, assemble, choose_machine
-from fusetrain.sample import Batch
 from fusetrain.schedule.advice import Advice, advise
 
 
@@ -42,7 +41,6 @@ def measure_plan(config: Config, data: TrainingData, *, ranks: int = 1) -> list[
     bare = config.model_copy(update={"train": config.train.model_copy(update=share)})
     source = batches.BatchSource(bare, data, machine)
     batch = next(source.train(0, 0))
-    flops = _flops(session, batch)
     session.runner.enter(stage_of(session.phase.stages, 0))
     started = time.perf_counter()
     session.runner.step([batch], updates=0)
@@ -50,14 +48,12 @@ def measure_plan(config: Config, data: TrainingData, *, ranks: int = 1) -> list[
     plan, train = session.plan, config.train
     advice = _advice(session)
     evidence = {item.evidence for item in advice}
-    params = sum(parameter.numel() for parameter in session.detector.parameters())
     return [
         ("machine", describe(machine)),
         ("data", f"{len(data.train)} train and {len(data.val)} val pairs"),
         ("classes", ", ".join(data.train.class_names)),
         ("detector", f"{config.model.fusion}, size {config.model.size}"),
-        ("parameters", f"{params / 1e6:.2f} M"),
-        ("forward", f"{flops / 1e9:.2f} GFLOPs a pair at {train.imgsz} px"),
+        *_cost(session),
         *_disk_cache(config, source),
         ("batch", f"{build.batch_size(config)} x {train.accumulate} accumulated"),
         *([("processes", f"{ranks}, {share['batch']} pairs of a batch each")] * (ranks > 1)),
@@ -100,14 +96,22 @@ def _disk_cache(config: Config, source: batches.BatchSource) -> list[tuple[str, 
     return [("disk cache", f"{size / 1e9:.2f} GB in {default_folder()}")]
 
 
-def _flops(session: Session, batch: Batch) -> float:
-    """Return the floating-point operations of a forward pass on one pair."""
-    rgb, ir = images(batch, session.machine)
-    model = session.detector.eval()
-    with torch.no_grad(), session.machine.autocast(), FlopCounterMode(display=False) as counter:
-        model(rgb[:1], ir[:1])
-    model.train()
-    return float(counter.get_total_flops())
+def _cost(session: Session) -> list[tuple[str, str]]:
+    """Return what the detector of the run costs, and that of phase one where it is another."""
+    config, first = session.config, session.info.detector
+    specs = dict.fromkeys((last_spec(config, first), first))
+    last, *before = entries(list(specs), imgsz=config.train.imgsz)
+    return [
+        (
+            "parameters",
+            "; in phase one ".join(f"{entry.params / 1e6:.2f} M" for entry in (last, *before)),
+        ),
+        (
+            "forward",
+            f"{last.flops / 1e9:.2f} GFLOPs a pair at {config.train.imgsz} px"
+            + "".join(f"; in phase one {entry.flops / 1e9:.2f}" for entry in before),
+        ),
+    ]
 
 
 def _peak_mib() -> float:

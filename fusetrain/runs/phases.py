@@ -92,6 +92,16 @@ def first_spec(config: Config, num_classes: int) -> DetectorSpec:
     return replace(spec, base=load_base(Path(model.base))[1].detector.kind)
 
 
+def last_spec(config: Config, first: DetectorSpec) -> DetectorSpec:
+    """Return the shape of the detector that a run ends with, given the one that it starts with.
+
+    The base of an adapter is empty where it is not yet chosen; that changes no cost.
+    """
+    if config.model.fusion != ADAPTER or first.kind == ADAPTER:
+        return first
+    return replace(first, kind=ADAPTER, base="" if first.kind == TOGETHER else first.kind)
+
+
 def better_of(validate: Validate) -> Validate:
     """Return what validates two detectors that are trained apart: the better one, RGB if equal."""
 

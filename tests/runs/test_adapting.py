@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from fusetrain.catalogue import entries
 from fusetrain.cli.app import run
 from fusetrain.engine.checkpoint import read_newest
 from fusetrain.engine.weights import load_detector
 
 Capture = pytest.CaptureFixture[str]
+FIRST = {"auto": "decision", "rgb": "rgb"}
 ADAPTER = ("train", "--config", "train.yaml", "--name", "adapted", "--set", "model.fusion=adapter")
 
 
@@ -102,6 +105,18 @@ def test_dry_run_names_both_phases(home: Path, capsys: Capture, base: str) -> No
     assert "from epoch 1: RGB" in out
     assert "from epoch 2: " in out
     assert "frozen" in out
+    adapter, first = (_cost_of(home, kind) for kind in ("adapter", FIRST[base]))
+    assert f"parameters {adapter[0]}; in phase one {first[0]}" in out
+    assert f"forward {adapter[1]} GFLOPs a pair at 64 px; in phase one {first[1]}" in out
+    assert adapter[0] != first[0]
+
+
+def _cost_of(home: Path, kind: str) -> tuple[str, str]:
+    """Return parameters and operations of a kind in the shape of the runs of this folder."""
+    _, info = load_detector(home / "runs" / "exp")
+    spec = replace(info.detector, kind=kind)
+    (entry,) = entries([spec], imgsz=info.imgsz)
+    return f"{entry.params / 1e6:.2f} M", f"{entry.flops / 1e9:.2f}"
 
 
 def test_frozen_part_stands_still_and_the_plan_says_so(home: Path, capsys: Capture) -> None:
