@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fusetrain.config.schema import BASES, Config, StageSettings
+from fusetrain.config.schema import BASES, AugmentSettings, Config, StageSettings
 
 ADAPTER = "adapter"
 _PHASE_ONE = {"auto": "RGB and IR, each alone", "rgb": "RGB alone", "ir": "IR alone"}
@@ -48,6 +48,19 @@ def base_epochs(config: Config) -> int:
         return 0
     plans = config.schedule.plans
     return max(1, (plans[0].epochs if plans else config.train.epochs) // 2)
+
+
+def augment_at(config: Config, epoch: int) -> AugmentSettings:
+    """Return how pairs are varied in an epoch, from 0: for the base of an adapter, as for one."""
+    return for_one_image(config.augment) if epoch < base_epochs(config) else config.augment
+
+
+def for_one_image(augment: AugmentSettings) -> AugmentSettings:
+    """Return settings without what would only harm a detector that sees one of both images.
+
+    That is to lose the one image it has, and to have it moved away from the boxes.
+    """
+    return augment.model_copy(update={"drop_rgb": 0.0, "drop_ir": 0.0, "ir_shift": 0.0})
 
 
 def _phases(config: Config) -> list[StageSettings]:

@@ -19,7 +19,7 @@ from fusetrain import distributed
 from fusetrain.build import TrainingData
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config, ModelSettings
-from fusetrain.config.stages import run_epochs
+from fusetrain.config.stages import for_one_image, run_epochs
 from fusetrain.errors import RunError, StoppedError
 from fusetrain.results.history import METRICS, best_scores
 from fusetrain.results.run_dir import FUSION_GAIN, RunDir
@@ -54,8 +54,8 @@ class FusionGain:
 def baseline_config(config: Config, kind: str, *, name: str, project: Path) -> Config:
     """Return the config of a baseline: the same budget, one modality, no operator.
 
-    What would only harm it is left out: to lose, or not to be shown, the one image it has, and to
-    have it moved away from the boxes.
+    The one image it has is shown in all stages, and nothing that harms only a detector of one image
+    is done to it.
     """
     values = config.model_dump()
     values["model"] |= {
@@ -65,7 +65,7 @@ def baseline_config(config: Config, kind: str, *, name: str, project: Path) -> C
     }
     stages = [stage | {"inputs": "both"} for stage in values["train"]["stages"]]
     values["train"] |= {"epochs": run_epochs(config), "stages": stages}
-    values["augment"] |= {"drop_rgb": 0.0, "drop_ir": 0.0, "ir_shift": 0.0}
+    values["augment"] = for_one_image(config.augment).model_dump()
     values["schedule"] |= {"plans": []}
     values["run"] |= {"name": name, "project": str(project)}
     return Config.model_validate(values)

@@ -14,7 +14,7 @@ from torch import nn
 from fusetrain import build, distributed
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import AugmentSettings, Config
-from fusetrain.config.stages import run_epochs
+from fusetrain.config.stages import augment_at, run_epochs
 from fusetrain.data.cache import cache_for
 from fusetrain.data.dataset import Augmentation, TrainDataset
 from fusetrain.data.disk_build import default_folder, open_or_build
@@ -108,6 +108,7 @@ class BatchSource:
         out = self.train_data.quarantine
         for found in distributed.gather_objects(list(out.refusals.values())):
             out.learn(found)
+        self.train_data.augmentation = augmentation_of(augment_at(config, epoch))
         return train_batches(
             self.train_data,
             batch=build.batch_size(config),

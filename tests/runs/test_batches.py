@@ -102,3 +102,24 @@ def test_a_balanced_run_shows_the_rare_class_more_often(make_pairs: MakePairs) -
         shown[balance] = sum(int((batch.sample_ids < 2).sum()) for batch in batches)
     assert shown[0.0] == 10
     assert shown[1.0] > 25
+
+
+@pytest.mark.parametrize(("kind", "grey_at_first"), [("adapter", False), ("mid", True)])
+def test_base_of_an_adapter_always_sees_its_image_where_it_is(
+    make_pairs: MakePairs, kind: str, grey_at_first: bool
+) -> None:
+    config = Config.model_validate(
+        {
+            "data": str(make_pairs(train=8)),
+            "model": {"fusion": kind},
+            "train": {"epochs": 4, "batch": 8, "imgsz": 32, "device": "cpu", "workers": 0},
+            "augment": STILL | {"drop_rgb": 0.5, "drop_ir": 0.5, "ir_shift": 0.4},
+        }
+    )
+    source = BatchSource(config, build.open_data(config), choose_machine(config))
+    for epoch in range(4):
+        (batch,) = source.train(epoch, 0)
+        grey = (batch.pixels == PADDING).flatten(1, 2).all(1)  # (pairs, 4 channels)
+        is_dropped = bool((grey[:, :3].all(1) | grey[:, 3]).all())
+        assert is_dropped is (grey_at_first or epoch >= 2)
+    assert source.train_data.augmentation.photometric.ir_shift == 0.4
