@@ -17,6 +17,7 @@ from safetensors.torch import save_file
 from fusetrain.cli.app import run
 from fusetrain.data.image import ThermalWindow
 from fusetrain.engine.weights import load_detector
+from fusetrain.results.late_fusion import joined_score
 
 Capture = pytest.CaptureFixture[str]
 RUN = "runs/exp"
@@ -27,6 +28,10 @@ LOW = ("--conf", "0.001", "--out", "out")
 def results(home: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = json.loads((home / "out/predictions.json").read_text())
     return found
+
+
+def by_place(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: (row["image_id"], row["category_id"], row["bbox"]))
 
 
 def written(home: Path) -> set[str]:
@@ -177,11 +182,17 @@ def test_pictures_show_what_is_asked_for(home: Path, capsys: Capture) -> None:
 
 
 def test_two_detectors_detect_together(home: Path, capsys: Capture) -> None:
+    """Two witnesses of the same: every box stays where it is, every score speaks twice."""
     words = ["predict", RUN, "--rgb", RGB, "--ir", IR, *LOW]
     assert run(words) == 0
     alone = results(home)
+    assert len({row["image_id"] for row in alone}) > 1
     assert run([*words, "--with", f"{RUN}/weights/last.pt"]) == 0
-    assert abs(len(results(home)) - len(alone)) <= len(alone)
+    joined = results(home)
+    for own, both in zip(by_place(alone), by_place(joined), strict=True):
+        assert both["bbox"] == pytest.approx(own["bbox"], abs=0.01)
+        assert both["score"] == pytest.approx(joined_score([own["score"]] * 2), rel=0.001)
+        assert both["score"] != pytest.approx(own["score"], rel=0.1)
     assert run([*words, "--with", "nowhere"]) == 5
     capsys.readouterr()
 
