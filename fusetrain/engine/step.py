@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -39,6 +40,7 @@ class StepRunner:
         clip_norm: Largest norm of all gradients together; 0 turns clipping off.
         wrap: Detector to what runs: compiled, replicated over the ranks. It is called again when
             other parts are frozen, which a replica has to know.
+        seed: Seed of the run, the same on all ranks.
 
     Attributes:
         model: The wrapped detector.
@@ -59,8 +61,10 @@ class StepRunner:
         machine: Machine,
         clip_norm: float,
         wrap: Callable[[nn.Module], nn.Module] = lambda detector: detector,
+        seed: int = 0,
     ) -> None:
         self.detector = detector
+        self.seed = seed
         self.model = wrap(detector)
         self._norms = _norms_of(detector)
         self._wrap = wrap
@@ -91,6 +95,21 @@ class StepRunner:
             self.model = self._wrap(self.detector)
             self._norms = _norms_of(self.detector)
         training_mode(self.model, parts, stage.frozen)
+
+    def seed_draws(self, slot: int) -> None:
+        """Let the draws of a step, such as those of stochastic depth, follow from seed, rank, step.
+
+        So a resumed run makes them again on every rank, although nothing of them is saved.
+
+        Args:
+            slot: Number of the step, from 0.
+        """
+        sequence = np.random.SeedSequence(self.seed, spawn_key=(distributed.rank(), slot))
+        number = int(sequence.generate_state(1, np.uint64)[0])
+        # torch.manual_seed would spend a quarter of a millisecond on devices that are not used.
+        torch.default_generator.manual_seed(number)
+        if self.machine.device.type == "cuda":
+            torch.cuda.manual_seed(number)
 
     def step(self, batches: Sequence[Batch], *, updates: int) -> tuple[Tensor, int]:
         """Run one optimizer step over the micro-batches of one accumulation group.

@@ -151,6 +151,7 @@ class Trainer:
             self._tell_restart()
         rates = self.scheduler.set(state.slot)
         self.recovery.saw(batches, state)
+        self.runner.seed_draws(state.slot)
         sums, made = self.runner.step(batches, updates=state.updates)
         self.recovery.note_memory(state)
         self._sums += sums

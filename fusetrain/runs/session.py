@@ -158,6 +158,7 @@ def assemble(
         wrap=lambda model: _replicated(
             SideBySide(model) if phase.is_apart else model, config, machine
         ),
+        seed=config.train.seed,
     )
     return Session(config, data, machine, plan, detector, runner, info, phase, tuple(notes))
 

@@ -53,6 +53,19 @@ def test_a_step_is_as_long_as_its_gradients_clipped(
     assert runner.take_counts()["clipped"] == (clip_norm == 0.25)
 
 
+def test_draws_of_a_step_follow_from_seed_and_step_alone(make_pairs: MakePairs) -> None:
+    drawn = {}
+    for seed in (0, 1):
+        config = config_of(make_pairs(), seed=seed)
+        runner = assemble(config, build.open_data(config), choose_machine(config)).runner
+        for slot in (3, 4, 3):
+            torch.rand(5)  # whatever was drawn before
+            runner.seed_draws(slot)
+            numbers = tuple(torch.rand(3).tolist())
+            assert drawn.setdefault((seed, slot), numbers) == numbers
+    assert len(set(drawn.values())) == 4
+
+
 @pytest.mark.parametrize("memory_format", ["channels_last", "contiguous"])
 @pytest.mark.parametrize("amp", [False, "bf16"])
 def test_images_are_the_pixels_over_255_in_the_layout_of_the_machine(

@@ -12,6 +12,7 @@ import pytest
 
 from fusetrain.config.stages import ADAPTER
 from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
+from fusetrain.engine.checkpoint import read_newest
 
 from .conftest import environment
 
@@ -88,3 +89,30 @@ def test_every_kind_uses_all_of_its_parameters_on_two_ranks(make_pairs: Any) -> 
     for name, (first, second) in found.items():
         assert first == second, f"{name}: the ranks are no longer equal"
         assert not any(part["unused"] for part in first), f"{name}: {first}"
+
+
+def test_killed_run_of_layers_that_draw_goes_on_with_the_draws_of_each_rank(
+    make_pairs: Any, tmp_path: Path
+) -> None:
+    """Stochastic depth draws a number a pair; of the last three pairs of an epoch one rank has one.
+
+    So each rank is somewhere else in its draws, and the main rank cannot save them for both.
+    """
+    data, jobs = make_pairs(train=7, val=1), []
+    for name, kills in (("whole", []), ("killed", [3])):
+        (tmp_path / name).mkdir()
+        config = tmp_path / name / "train.yaml"
+        text = CONFIG.format(data=data, project=tmp_path / name / "runs")
+        text = text.replace("fusion: ir,", "fusion: ir, backbone: efficientnet_b0,")
+        config.write_text(text.replace("epochs: 3,", "epochs: 2,"))
+        jobs.append({"config": str(config), "ranks": 2, "kills": kills, "extend": None})
+    (tmp_path / "jobs.json").write_text(json.dumps(jobs))
+    run_script("run_trainings.py", tmp_path / "jobs.json")
+    whole, killed = (
+        read_newest(tmp_path / name / "runs" / "exp" / "weights")[0] for name in ("whole", "killed")
+    )
+    assert whole["state"]["slot"] == killed["state"]["slot"] == 4
+    differ = [
+        name for name, value in whole["model"].items() if not value.equal(killed["model"][name])
+    ]
+    assert not differ
