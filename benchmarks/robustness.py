@@ -3,11 +3,12 @@
     python benchmarks/robustness.py --seeds 0 1 2
     python benchmarks/robustness.py --data ROADSCENE --seeds 0 1 2
 
-Two trainings of `mid` differ in the dropout alone; each is then measured as it is, with one modality
-blank, and with infrared moved (`fusetrain val --blank` and `--shift`). The cost of a blank camera is
-a difference in mAP50. `rgb`, trained for the visible camera alone, says what can be found without
-infrared at all: no detector loses less than what only infrared shows. Without `--data` the pairs are
-the synthetic ones, with the demo's config and twice its epochs; with it, configs/roadscene.yaml.
+Two trainings of `mid` differ in the dropout alone; each is then measured as it is, with one camera
+blank, and with infrared moved (`fusetrain val --blank` and `--shift`). The cost of a blank camera
+is a difference in mAP50. `rgb`, trained for the visible camera alone, says what can be found
+without infrared at all: what only infrared shows is lost to every detector. Without `--data` the
+pairs are the synthetic ones, with the demo's config and twice its epochs; with it the config is
+configs/roadscene.yaml.
 """
 
 from __future__ import annotations
@@ -132,8 +133,8 @@ def verdict(
     whole = statistics.fmean(one.whole for one in dropped)
     share = f"{less / cost:.2f} of it" if cost > 0 else "no share of nothing"
     return (
-        f"a blank infrared camera costs {cost:.3f} without dropout and {less:.3f} with it: {share}; "
-        f"{whole - statistics.fmean(alone):.3f} is what only infrared shows"
+        f"a blank infrared camera costs {cost:.3f} without dropout and {less:.3f} with it, {share};\n"
+        f"{whole - statistics.fmean(alone):.3f} is what the visible camera alone does not show"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -136,8 +137,11 @@ def test_tables_are_padded_or_markdown(module: ModuleType) -> None:
 def test_robustness_prints_what_a_blank_camera_costs(tmp_path: Path) -> None:
     ended = run("robustness.py", "--epochs", "1", "--pairs", "10", "--imgsz", "64", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    rows = [line for line in ended.stdout.splitlines() if line.startswith("with")]
-    assert [row.split("  ")[0] for row in rows] == ["without dropout", "with dropout"]
+    _, *rows = [re.split(" {2,}", line) for line in ended.stdout.splitlines()[:4]]
+    assert [row[0] for row in rows] == ["mid", "mid-dropout", "rgb alone"]
+    whole, _, blank, _, cost = (float(cell) for cell in rows[0][1:])
+    assert cost == pytest.approx(whole - blank, abs=2e-3)
+    assert ended.stdout.splitlines()[-1].endswith("is what the visible camera alone does not show")
     assert list(tmp_path.iterdir()) == []
 
 
