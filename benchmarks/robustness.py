@@ -133,7 +133,7 @@ def verdict(
     whole = statistics.fmean(one.whole for one in dropped)
     share = f"{less / cost:.2f} of it" if cost > 0 else "no share of nothing"
     return (
-        f"a blank infrared camera costs {cost:.3f} without dropout and {less:.3f} with it, {share};\n"
+        f"a blank infrared camera costs {cost:.3f} without dropout, {less:.3f} with it, {share};\n"
         f"{whole - statistics.fmean(alone):.3f} is what the visible camera alone does not show"
     )
 
