@@ -198,7 +198,7 @@ def fingerprint(data: TrainingData) -> str:
 
 
 def _replicated(model: torch.nn.Module, config: Config, machine: Machine) -> torch.nn.Module:
-    if config.train.sync_bn and distributed.world_size() > 1:
+    if config.train.sync_bn:
         model = with_synced_norms(model)
     if config.train.compile:
         model = torch.compile(model)  # type: ignore[assignment]
