@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fusetrain.detector.backbone import SCALES
 from fusetrain.detector.folding import folded
-from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR
+from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_OPERATOR, WITHOUT_P2
 from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.engine.machine import Machine
 
@@ -49,13 +49,20 @@ class Entry:
 
 
 def specs(
-    kinds: Sequence[str], sizes: Sequence[str], *, backbone: str, width: float, num_classes: int
+    kinds: Sequence[str],
+    sizes: Sequence[str],
+    *,
+    backbone: str,
+    width: float,
+    num_classes: int,
+    finest: str = "p3",
 ) -> list[DetectorSpec]:
     """Return the kinds with every operator that they take, in the sizes; empty is all of them."""
+    every = [kind for kind in KINDS if finest != "p2" or kind not in WITHOUT_P2]
     return [
-        DetectorSpec(kind, operator, backbone, size, width, num_classes)
+        DetectorSpec(kind, operator, backbone, size, width, num_classes, finest=finest)
         for size in sizes or SCALES
-        for kind in kinds or KINDS
+        for kind in kinds or every
         for operator in (OPERATORS if kind not in WITHOUT_OPERATOR else (NO_OPERATOR,))
     ]
 

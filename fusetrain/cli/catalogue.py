@@ -14,6 +14,7 @@ from fusetrain.errors import UsageError
 if TYPE_CHECKING:
     from fusetrain.catalogue import Entry
 
+FINEST = ("p3", "p2")
 COLUMNS = ("fusion", "operator", "size", "params M", "GFLOPs", "ms")
 
 
@@ -30,6 +31,9 @@ def models(
         int, typer.Option("--imgsz", help="Side of the square canvas, px; goes up to 32s.")
     ] = 640,
     backbone: Annotated[str, typer.Option("--backbone", help="As `model.backbone`.")] = "csp",
+    finest: Annotated[
+        str, typer.Option("--finest", metavar="p3|p2", help="As `model.finest`.")
+    ] = "p3",
     width: Annotated[float, typer.Option("--width", help="As `model.width`.")] = 1.0,
     classes: Annotated[int, typer.Option("--classes", help="Number of classes.")] = 3,
     speed: Annotated[bool, typer.Option("--speed", help="Time one pair on this machine.")] = False,
@@ -40,13 +44,7 @@ def models(
 
     Example: fusetrain models --size n --speed
     """
-    from fusetrain.detector import BACKBONES
-    from fusetrain.detector.backbone import SCALES
-    from fusetrain.detector.fusion import KINDS
-
-    _require_known("--fusion", fusion or (), KINDS.names())
-    _require_known("--size", size or (), tuple(SCALES))
-    _require(backbone in BACKBONES, f"--backbone {backbone}", ", ".join(BACKBONES.names()))
+    _require_names(fusion or (), size or (), backbone=backbone, finest=finest)
     _require(32 <= imgsz <= 8192, f"--imgsz {imgsz}", "32 to 8192")
     _require(0 < width <= 4, f"--width {width:g}", "above 0, at most 4")
     _require(1 <= classes <= 10_000, f"--classes {classes}", "1 to 10000")
@@ -54,7 +52,12 @@ def models(
     from fusetrain.engine.machine import default_machine, describe
 
     wanted = catalogue.specs(
-        fusion or (), size or (), backbone=backbone, width=width, num_classes=classes
+        fusion or (),
+        size or (),
+        backbone=backbone,
+        width=width,
+        num_classes=classes,
+        finest=finest,
     )
     rows = []
     machine = default_machine()
@@ -72,6 +75,20 @@ def models(
         shown = COLUMNS if speed else COLUMNS[:-1]
         cells = [_cells(row)[: len(shown)] for row in rows]
         stdout_console().print(table(shown, cells, title=note, right=COLUMNS[3:]))
+
+
+def _require_names(
+    fusions: Sequence[str], sizes: Sequence[str], *, backbone: str, finest: str
+) -> None:
+    """Raise a usage error where a name is not known."""
+    from fusetrain.detector import BACKBONES
+    from fusetrain.detector.backbone import SCALES
+    from fusetrain.detector.fusion import KINDS
+
+    _require_known("--fusion", fusions, KINDS.names())
+    _require_known("--size", sizes, tuple(SCALES))
+    _require(backbone in BACKBONES, f"--backbone {backbone}", ", ".join(BACKBONES.names()))
+    _require(finest in FINEST, f"--finest {finest}", ", ".join(FINEST))
 
 
 def _require(is_fine: bool, what: str, expected: str) -> None:
@@ -104,6 +121,7 @@ def _values(entry: Entry) -> dict[str, object]:
         "size": entry.spec.size,
         "backbone": entry.spec.backbone,
         "width": entry.spec.width,
+        "finest": entry.spec.finest,
         "params": entry.params,
         "flops": entry.flops,
         "seconds": entry.seconds,

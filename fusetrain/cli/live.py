@@ -210,10 +210,11 @@ def _seconds_left(
 def _plan_lines(session: Session, run: RunDir) -> list[str]:
     model = session.config.model
     params = sum(parameter.numel() for parameter in session.detector.parameters())
+    with_p2 = " with P2" if model.finest == "p2" else ""
     return [
         f"run: {run.path}",
         f"machine: {describe(session.machine)}",
-        f"detector: {model.fusion} {model.size}, {params / 1e6:.2f} M parameters",
+        f"detector: {model.fusion} {model.size}{with_p2}, {params / 1e6:.2f} M parameters",
         f"pairs: {len(session.data.train)} train, {len(session.data.val)} val, "
         f"{session.plan.steps_per_epoch} steps an epoch, "
         f"{session.plan.total_steps} in all",

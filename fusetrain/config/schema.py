@@ -39,6 +39,9 @@ class ModelSettings(Settings):
         "auto", description="Single modality under `adapter`: auto, rgb, ir or a run."
     )
     width: Positive = Field(1.0, description="Factor on the channels of both streams.")
+    finest: Literal["p3", "p2"] = Field(
+        "p3", description="Finest level: p3 (stride 8), or p2 (stride 4), for small objects."
+    )
     one_to_one: bool = Field(False, description="Train a second head that needs no suppression.")
 
     @property
@@ -142,10 +145,10 @@ class TrainSettings(ToleranceSettings):
 class OptimSettings(Settings):
     """The optimizer and its base learning rate."""
 
-    name: str = Field("adamw", description="adamw, sgd or adam.")
+    name: str = Field("adamw", description="adamw, sgd, adam or muon.")
     lr0: Positive = Field(1e-3, description="Peak learning rate.")
     momentum: Annotated[float, Field(ge=0.0, lt=1.0)] | None = Field(
-        None, description="SGD momentum (0.937) or beta1 of Adam (0.9)."
+        None, description="SGD momentum (0.937), beta1 of Adam (0.9), both of Muon (0.95)."
     )
     weight_decay: NonNegative = Field(5e-4, description="Decay of convolution and linear weights.")
     groups: dict[Part, NonNegative] = Field({}, description="Part to factor on its learning rate.")
@@ -155,7 +158,7 @@ class OptimSettings(Settings):
         """Return the momentum, with the default of the optimizer where none was given."""
         if self.momentum is not None:
             return self.momentum
-        return 0.937 if self.name == "sgd" else 0.9
+        return {"sgd": 0.937, "muon": 0.95}.get(self.name, 0.9)
 
 
 class Steps(Settings):

@@ -1,11 +1,12 @@
 """The feature pyramid of one stream; a two-stream detector builds it twice.
 
 Shape legend: an image (B, C, H, W), H and W multiples of 32, becomes maps at strides 8, 16 and 32
-(P3, P4, P5) with `channels` channels.
+(P3, P4, P5) with `channels` channels; for small objects, one at stride 4 (P2) before them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from fusetrain.detector.layers import ConvBnAct, CspStage, PyramidPooling
 
 STRIDES_PX = (8, 16, 32)
+P2_STRIDE_PX = 4
+P2_CHANNELS = 128  # at width 1
 
 
 @dataclass(frozen=True)
@@ -56,22 +59,43 @@ class Pyramid(nn.Module):
         steps: Image to stride 4, stride 4 to 8, 8 to 16, 16 to 32.
         step_channels: Channels behind each step.
         outlets: What the last three steps give to P3, P4 and P5.
-        channels: Channels of P3, P4 and P5.
+        outlet_p2: What the first step gives to P2; None unless it was opened.
+        channels: Channels of the levels: P3, P4 and P5, and of P2 before them once it is open.
     """
 
     steps: nn.ModuleList
     step_channels: tuple[int, ...]
     outlets: nn.ModuleList
+    outlet_p2: nn.Module | None
     channels: tuple[int, ...]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.outlet_p2 = None
+
+    def open_p2(self, scale: Scale) -> None:
+        """Give P2 out, too.
+
+        Args:
+            scale: Width multiple of P2, where the pyramid does not give its steps out as they are.
+        """
+        self.outlet_p2 = nn.Identity()
+        self.channels = (self.step_channels[0], *self.channels)
+
     def forward(self, image: Tensor) -> list[Tensor]:
-        """Return [P3, P4, P5] of a (B, C, H, W) image in [0, 1]."""
-        features = self.steps[0](image)
-        levels = []
-        for step, outlet in zip(self.steps[1:], self.outlets, strict=True):
-            features = step(features)
-            levels.append(outlet(features))
-        return levels
+        """Return the levels of a (B, C, H, W) image in [0, 1], fine ones first."""
+        maps = [image]
+        for step in self.steps:
+            maps.append(step(maps[-1]))
+        return levels_of(maps, self.outlets, self.outlet_p2)
+
+
+def levels_of(
+    maps: Sequence[Tensor], outlets: nn.ModuleList, outlet_p2: nn.Module | None
+) -> list[Tensor]:
+    """Return the levels of the maps behind the steps of a pyramid, of which the last four count."""
+    levels = [outlet(features) for outlet, features in zip(outlets, maps[-3:], strict=True)]
+    return levels if outlet_p2 is None else [outlet_p2(maps[-4]), *levels]
 
 
 class CspBackbone(Pyramid):

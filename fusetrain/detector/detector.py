@@ -90,7 +90,7 @@ class FusionDetector(nn.Module):
     def streams(
         self, rgb: Tensor, ir: Tensor
     ) -> tuple[Sequence[Tensor] | None, Sequence[Tensor] | None]:
-        """Return [P3, P4, P5] of RGB and of IR; None for a stream the kind does not have."""
+        """Return the levels of RGB and of IR; None for a stream the kind does not have."""
         if self.shares_backbone:
             visible, infrared = self.backbone(rgb, ir)
             return visible, infrared

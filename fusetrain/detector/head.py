@@ -46,10 +46,12 @@ class DecoupledHead(nn.Module):
         self.strides_px = tuple(strides_px)
         self.num_classes = num_classes
         self.num_bins = num_bins
-        width = channels[0]
-        self.stems = nn.ModuleList(ConvBnAct(level, width, kernel=1) for level in channels)
-        self.class_branches = nn.ModuleList(_branch(width, num_classes) for _ in channels)
-        self.box_branches = nn.ModuleList(_branch(width, 4 * num_bins) for _ in channels)
+        widths = [min(level, channels[-3]) for level in channels]  # at most that of P3
+        self.stems = nn.ModuleList(
+            ConvBnAct(level, width, kernel=1) for level, width in zip(channels, widths, strict=True)
+        )
+        self.class_branches = nn.ModuleList(_branch(width, num_classes) for width in widths)
+        self.box_branches = nn.ModuleList(_branch(width, 4 * num_bins) for width in widths)
         self._set_biases()
         self.one_to_one: DecoupledHead | None = None
         if one_to_one:

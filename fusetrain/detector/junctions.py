@@ -1,8 +1,8 @@
 """What stands at the meeting place of two streams, around the operators that join two maps.
 
-Shape legend: a map is (B, C, H, W); levels are [P3, P4, P5]. Every junction is called with what the
-RGB stream brings, what the IR stream brings, and the RGB image (B, 3, H, W), at which an operator
-that says ``sees_image = True`` looks, too.
+Shape legend: a map is (B, C, H, W); levels are [P3, P4, P5], or [P2, P3, P4, P5]. Every junction
+is called with what the RGB stream brings, what the IR stream brings, and the RGB image
+(B, 3, H, W), at which an operator that says ``sees_image = True`` looks, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from fusetrain.detector.backbone import Pyramid
+from fusetrain.detector.backbone import Pyramid, levels_of
 from fusetrain.sample import RawPredictions
 
 Levels = Sequence[Tensor]
@@ -71,13 +71,13 @@ class PixelFusion(nn.Module):
 
 
 class Adapters(nn.Module):
-    """Lets a second modality add to the detector of a first one, at the image and at P3, P4, P5.
+    """Lets a second modality add to the detector of a first one, at the image and at each level.
 
     Each place has a 1x1 convolution that starts at zero (as in ControlNet, arXiv 2302.05543), so
     that at first the whole is the detector of the first modality, to the last bit.
 
     Args:
-        channels: Channels of P3, P4 and P5.
+        channels: Channels of the levels.
         builds_on_ir: IR is the first modality, RGB the second; else it is the other way round.
     """
 
@@ -173,6 +173,7 @@ class CutPyramid(nn.Module):
         super().__init__()
         self.steps = pyramid.steps
         self.outlets = pyramid.outlets
+        self.outlet_p2 = pyramid.outlet_p2
         self.steps_before = steps_before
         self.published_names = getattr(pyramid, "published_names", {})
 
@@ -184,11 +185,11 @@ class CutPyramid(nn.Module):
         return features
 
     def after(self, features: Tensor) -> list[Tensor]:
-        """Return [P3, P4, P5] of the map at the cut."""
+        """Return the levels of the map at the cut."""
         maps = [features]
         for step in self.steps[self.steps_before :]:
             maps.append(step(maps[-1]))
-        return [outlet(level) for outlet, level in zip(self.outlets, maps[-3:], strict=True)]
+        return levels_of(maps, self.outlets, self.outlet_p2)
 
     def pyramid_names(self, part: str) -> Iterator[Place]:
         """Yield where the tensors of a plain pyramid are, for the part that this module is."""
@@ -236,20 +237,20 @@ class SharedPyramid(nn.Module):
         self.enter_ir = infrared.steps[0]
         self.steps = visible.steps[1:]
         self.outlets = visible.outlets
+        self.outlet_p2 = visible.outlet_p2
         self.published_names = getattr(visible, "published_names", {})
         _own_statistics(self.steps)
         _own_statistics(self.outlets)
+        if self.outlet_p2 is not None:
+            _own_statistics(self.outlet_p2)
 
     def forward(self, rgb: Tensor, ir: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return [P3, P4, P5] of RGB and of IR."""
-        features = torch.cat((self.enter(rgb), self.enter_ir(ir)))
-        visible, infrared = [], []
-        for step, outlet in zip(self.steps, self.outlets, strict=True):
-            features = step(features)
-            rgb_level, ir_level = _halves(outlet(features))
-            visible.append(rgb_level)
-            infrared.append(ir_level)
-        return visible, infrared
+        """Return the levels of RGB and of IR."""
+        maps = [torch.cat((self.enter(rgb), self.enter_ir(ir)))]
+        for step in self.steps:
+            maps.append(step(maps[-1]))
+        halves = [_halves(level) for level in levels_of(maps, self.outlets, self.outlet_p2)]
+        return [rgb_level for rgb_level, _ in halves], [ir_level for _, ir_level in halves]
 
     def pyramid_names(self, part: str) -> Iterator[Place]:
         """Yield where the tensors of a plain pyramid are; what is shared belongs to RGB."""

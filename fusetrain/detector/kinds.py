@@ -13,9 +13,9 @@ from typing import Any
 from torch import nn
 
 from fusetrain.detector import BACKBONES
-from fusetrain.detector.backbone import SCALES, STRIDES_PX, Pyramid, Scale
+from fusetrain.detector.backbone import P2_STRIDE_PX, SCALES, STRIDES_PX, Pyramid, Scale
 from fusetrain.detector.detector import FusionDetector, Junction
-from fusetrain.detector.fusion import KINDS, OPERATORS
+from fusetrain.detector.fusion import KINDS, OPERATORS, WITHOUT_P2
 from fusetrain.detector.head import DecoupledHead
 from fusetrain.detector.junctions import (
     Adapters,
@@ -46,6 +46,7 @@ class DetectorSpec:
         width: Factor on the channels of the streams.
         num_classes: Number of classes.
         one_to_one: Whether a second head is there whose predictions need no suppression.
+        finest: Finest level of the pyramid: p3 (stride 8) or p2 (stride 4).
         base: The modality that an `adapter` builds on, rgb (also where it is empty) or ir; empty
             for other kinds.
     """
@@ -58,6 +59,7 @@ class DetectorSpec:
     num_classes: int
     one_to_one: bool = False
     base: str = ""
+    finest: str = "p3"
 
     @property
     def scale(self) -> Scale:
@@ -69,6 +71,16 @@ class DetectorSpec:
         """Return depth and width multiples of a stream."""
         return replace(self.scale, width=self.scale.width * self.width)
 
+    @property
+    def has_p2(self) -> bool:
+        """Return whether there is a level at stride 4."""
+        return self.finest == "p2"
+
+    @property
+    def strides_px(self) -> tuple[int, ...]:
+        """Return the strides of the levels, fine ones first."""
+        return (P2_STRIDE_PX, *STRIDES_PX) if self.has_p2 else STRIDES_PX
+
 
 def build_detector(spec: DetectorSpec) -> FusionDetector:
     """Return the detector that ``spec`` describes, freshly initialised.
@@ -77,8 +89,15 @@ def build_detector(spec: DetectorSpec) -> FusionDetector:
     their modules.
 
     Raises:
-        ConfigError: A name is unknown, or that of something else.
+        ConfigError: A name is unknown, or that of something else, or a level is wanted at which
+            the streams have not met.
     """
+    if spec.has_p2 and spec.kind in WITHOUT_P2:
+        raise ConfigError(
+            f"the streams of {spec.kind} meet behind P2",
+            where="model.finest",
+            expected="p3, or another kind: early and mid have both streams at P2",
+        )
     build: Callable[[DetectorSpec], FusionDetector] = KINDS.get(spec.kind)
     made = getattr(build, "__annotations__", {}).get("return")
     if made not in (FusionDetector, FusionDetector.__name__):
@@ -231,6 +250,8 @@ def _operator(spec: DetectorSpec) -> Any:
 
 def _stream(spec: DetectorSpec, in_channels: int) -> Pyramid:
     stream: Pyramid = _module_class(BACKBONES, spec.backbone)(in_channels, spec.stream_scale)
+    if spec.has_p2:
+        stream.open_p2(spec.stream_scale)
     return stream
 
 
@@ -244,7 +265,7 @@ def _module_class(registry: Registry, name: str) -> Any:
 def _head(spec: DetectorSpec, channels: tuple[int, ...]) -> DecoupledHead:
     return DecoupledHead(
         channels,
-        strides_px=STRIDES_PX,
+        strides_px=spec.strides_px,
         num_classes=spec.num_classes,
         one_to_one=spec.one_to_one,
     )

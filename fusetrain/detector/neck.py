@@ -1,4 +1,4 @@
-"""The neck: lets the three levels of the pyramid speak to each other.
+"""The neck: lets the levels of the pyramid speak to each other.
 
 A top-down path brings meaning to the fine levels (FPN, arXiv 1612.03144), a bottom-up path brings
 position to the coarse ones (PANet, arXiv 1803.01534). Shapes are kept level by level.
@@ -15,35 +15,45 @@ from torch.nn import functional
 from fusetrain.detector.backbone import Scale
 from fusetrain.detector.layers import ConvBnAct, CspStage
 
+COARSEST = 5  # P5, at stride 32
+
 
 class PathAggregation(nn.Module):
-    """Top-down, then bottom-up over P3, P4, P5.
+    """Top-down, then bottom-up over P3, P4, P5, and over P2 before them where there is one.
 
     Args:
-        channels: Channels of P3, P4 and P5.
+        channels: Channels of the levels, fine ones first.
         scale: Depth multiple of the stages.
     """
 
     def __init__(self, channels: Sequence[int], scale: Scale) -> None:
         super().__init__()
-        c3, c4, c5 = channels
         depth = scale.blocks(3)
-        self.channels = (c3, c4, c5)
-        self.down4 = CspStage(c4 + c5, c4, depth=depth, shortcut=False)
-        self.down3 = CspStage(c3 + c4, c3, depth=depth, shortcut=False)
-        self.halve3 = ConvBnAct(c3, c3, stride=2)
-        self.up4 = CspStage(c3 + c4, c4, depth=depth, shortcut=False)
-        self.halve4 = ConvBnAct(c4, c4, stride=2)
-        self.up5 = CspStage(c4 + c5, c5, depth=depth, shortcut=False)
+        self.channels = tuple(channels)
+        widths = dict(enumerate(channels, start=COARSEST + 1 - len(channels)))
+        self.fine = tuple(widths)[:-1]
+        for level in reversed(self.fine):
+            both, own = widths[level] + widths[level + 1], widths[level]
+            self.add_module(f"down{level}", CspStage(both, own, depth=depth, shortcut=False))
+        for level in self.fine:
+            both, coarse = widths[level] + widths[level + 1], widths[level + 1]
+            self.add_module(f"halve{level}", ConvBnAct(widths[level], widths[level], stride=2))
+            self.add_module(f"up{level + 1}", CspStage(both, coarse, depth=depth, shortcut=False))
 
     def forward(self, levels: Sequence[Tensor]) -> list[Tensor]:
-        """Return the three maps of ``levels`` after both paths; shapes are kept."""
-        p3, p4, p5 = levels
-        down4 = self.down4(torch.cat((_double(p5), p4), dim=1))
-        n3 = self.down3(torch.cat((_double(down4), p3), dim=1))
-        n4 = self.up4(torch.cat((self.halve3(n3), down4), dim=1))
-        n5 = self.up5(torch.cat((self.halve4(n4), p5), dim=1))
-        return [n3, n4, n5]
+        """Return the maps of ``levels`` after both paths; shapes are kept."""
+        down = [levels[-1]]
+        for level, own in reversed(list(zip(self.fine, levels, strict=False))):
+            down.insert(0, self._run(f"down{level}", torch.cat((_double(down[0]), own), dim=1)))
+        up = [down[0]]
+        for level, coarse in zip(self.fine, down[1:], strict=True):
+            halved = self._run(f"halve{level}", up[-1])
+            up.append(self._run(f"up{level + 1}", torch.cat((halved, coarse), dim=1)))
+        return up
+
+    def _run(self, name: str, features: Tensor) -> Tensor:
+        made: Tensor = self.get_submodule(name)(features)
+        return made
 
 
 def _double(features: Tensor) -> Tensor:

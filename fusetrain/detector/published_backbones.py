@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from fusetrain.detector.backbone import STRIDES_PX, Pyramid, Scale
+from fusetrain.detector.backbone import P2_CHANNELS, STRIDES_PX, Pyramid, Scale
 from fusetrain.detector.layers import ConvBnAct
 
 PROBE_PX = 64
@@ -27,7 +27,7 @@ class PublishedPyramid(Pyramid):
 
     Args:
         in_channels: Channels of the image; unless they are 3, the first convolution is a new one.
-        scale: Width multiple of P3, P4 and P5 as the neck sees them; the network keeps its own.
+        scale: Width multiple of the levels as the neck sees them; the network keeps its own.
 
     Attributes:
         network: Name in torchvision.
@@ -54,6 +54,12 @@ class PublishedPyramid(Pyramid):
         self.published_names = {
             name: names[id(tensor)] for name, tensor in own.items() if id(tensor) in names
         }
+
+    def open_p2(self, scale: Scale) -> None:
+        """Give P2 out, too, with the channels that ``scale`` wants."""
+        width = scale.channels(P2_CHANNELS)
+        self.outlet_p2 = ConvBnAct(self.step_channels[0], width, kernel=1)
+        self.channels = (width, *self.channels)
 
 
 def _untrained(name: str) -> nn.Module:

@@ -8,6 +8,7 @@ OPTIMIZERS = Registry(
         "adamw": "torch.optim:AdamW",
         "sgd": "torch.optim:SGD",
         "adam": "torch.optim:Adam",
+        "muon": "fusetrain.engine.muon:Muon",
     },
     group="fusetrain.optimizers",
 )

@@ -28,16 +28,18 @@ def build_optimizer(
     lr: float,
     momentum: float,
     weight_decay: float,
+    product_dtype: torch.dtype = torch.float32,
 ) -> torch.optim.Optimizer:
     """Return the optimizer over ``parts`` with one parameter group for each of ``groups``.
 
     Args:
-        name: adamw, sgd or adam.
+        name: adamw, sgd, adam or muon.
         parts: Part name to its module.
         groups: Keys in the order of the columns; a key without a part spans all parts.
         lr: Learning rate before the schedule first sets it.
-        momentum: SGD momentum (Nesterov's form), or beta1 of Adam.
+        momentum: SGD momentum (Nesterov's form), beta1 of Adam, or both of Muon.
         weight_decay: Decay of the groups of kind ``decay``.
+        product_dtype: Type of the matrix products of Muon.
     """
     members = _members(parts)
     param_groups = []
@@ -61,6 +63,8 @@ def build_optimizer(
         options |= {"momentum": momentum, "nesterov": momentum > 0}
     else:
         options["betas"] = (momentum, 0.999)
+    if name == "muon":
+        options["product_dtype"] = product_dtype
     optimizer: torch.optim.Optimizer = OPTIMIZERS.get(name)(param_groups, **options)
     if options.get("momentum"):
         _start_momentum(optimizer)

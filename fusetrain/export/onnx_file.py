@@ -189,7 +189,7 @@ def _notes(info: OnnxInfo) -> dict[str, str]:
     """Return metadata for people and other programs, which is not read back."""
     return {
         "kind": info.weights.detector.kind,
-        "strides_px": str(list(STRIDES_PX)),
+        "strides_px": str(list(info.weights.detector.strides_px)),
         "version": __version__,
     }
 

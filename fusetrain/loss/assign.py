@@ -42,14 +42,11 @@ class TaskAlignedAssigner:
         top_k: Anchor points of a box at most.
         alpha: Exponent of the score.
         beta: Exponent of the IoU.
-        min_side_px: Boxes count as at least this wide and high when points are sought inside, so
-            that every box holds the centre of some fine cell.
     """
 
     top_k: int = 10
     alpha: float = 0.5
     beta: float = 6.0
-    min_side_px: float = 8.0
 
     @torch.no_grad()
     def __call__(
@@ -61,6 +58,7 @@ class TaskAlignedAssigner:
         truth_xyxy_px: Tensor,
         truth_classes: Tensor,
         is_box: Tensor,
+        min_side_px: Tensor,
     ) -> Targets:
         """Return the targets.
 
@@ -71,12 +69,14 @@ class TaskAlignedAssigner:
             truth_xyxy_px: (B, M, 4), M >= 1.
             truth_classes: (B, M) int64.
             is_box: (B, M) bool, False on padding.
+            min_side_px: () boxes count as at least this wide and high when points are sought
+                inside: the finest stride, so that every box holds the centre of some cell.
         """
         overlap = iou(truth_xyxy_px.unsqueeze(2), _by_side(boxes_xyxy_px).unsqueeze(1))  # (B, M, A)
         own_score = _scores_of_class(scores, truth_classes)
         # Cubes and squares are taken without a logarithm, other powers are not.
         metric = own_score.pow(self.alpha) * overlap.pow(self.beta / 2).square()
-        inside = _inside(anchors_xy_px, truth_xyxy_px, self.min_side_px) & is_box.unsqueeze(-1)
+        inside = _inside(anchors_xy_px, truth_xyxy_px, min_side_px) & is_box.unsqueeze(-1)
         chosen = self._best_points(metric, inside)
         owner = _owners(chosen, overlap)
         chosen &= _numbers(chosen).unsqueeze(-1) == owner.unsqueeze(1)
@@ -110,7 +110,7 @@ def _scores_of_class(scores: Tensor, truth_classes: Tensor) -> Tensor:
     return scores.transpose(1, 2).gather(1, index)
 
 
-def _inside(anchors_xy_px: Tensor, boxes_xyxy_px: Tensor, min_side_px: float) -> Tensor:
+def _inside(anchors_xy_px: Tensor, boxes_xyxy_px: Tensor, min_side_px: Tensor) -> Tensor:
     """Return (B, M, A) bool: whether a point lies in a box widened to ``min_side_px``."""
     centre = (boxes_xyxy_px[..., :2] + boxes_xyxy_px[..., 2:]) / 2
     half = ((boxes_xyxy_px[..., 2:] - boxes_xyxy_px[..., :2]) / 2).clamp(min=min_side_px / 2)

@@ -131,6 +131,7 @@ class DetectionLoss:
             truth_xyxy_px=truth,
             truth_classes=classes,
             is_box=is_box,
+            min_side_px=predictions.strides_px[0],
         )
         scale, mean_pairs = _normaliser(targets.scores, pairs, over_ranks=over_ranks)
         candidates = truth.shape[1] * assigner.top_k

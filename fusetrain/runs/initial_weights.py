@@ -78,9 +78,9 @@ def _fill_from_run(detector: FusionDetector, path: Path, *, class_names: Sequenc
         raise RunError(
             f"the base is of another shape: {coverage}",
             where=str(path),
-            expected="`model.backbone`, `size`, `width` and `one_to_one` as the base has them",
+            expected="`model.backbone`, `size`, `width`, `finest`, `one_to_one` as in the base",
             remedy=f"--set model.backbone={found.backbone} --set model.size={found.size} "
-            f"--set model.width={found.width:g} "
+            f"--set model.width={found.width:g} --set model.finest={found.finest} "
             f"--set model.one_to_one={str(found.one_to_one).lower()}",
         )
     return f"base: {info.detector.kind}, from {path}"

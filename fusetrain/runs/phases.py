@@ -75,6 +75,7 @@ def detector_spec(config: Config, num_classes: int) -> DetectorSpec:
         width=model.width,
         num_classes=num_classes,
         one_to_one=model.one_to_one,
+        finest=model.finest,
     )
 
 

@@ -147,6 +147,7 @@ def assemble(
         lr=config.optim.lr0,
         momentum=config.optim.momentum_or_default,
         weight_decay=config.optim.weight_decay,
+        product_dtype=torch.bfloat16 if machine.precision == "bf16" else torch.float32,
     )
     runner = StepRunner(
         detector,

@@ -21,8 +21,8 @@ MANY_PAIRS = 10_000
 LARGE_BATCH = 256
 SMALL_SET_EPOCHS, LARGE_SET_STEPS, TUNING_EPOCHS = (3, 5), (1000, 3000), (1, 2)
 LONGEST_SHARE = 1 / 3
-USUAL_LR0 = {"sgd": (1e-4, 1.0), "adam": (1e-6, 1e-2), "adamw": (1e-6, 1e-2)}
-GOOD_LR0 = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001}
+USUAL_LR0 = {"sgd": (1e-4, 1.0), "adam": (1e-6, 1e-2), "adamw": (1e-6, 1e-2), "muon": (1e-5, 0.1)}
+GOOD_LR0 = {"sgd": 0.01, "adam": 0.001, "adamw": 0.001, "muon": 0.002}
 MAX_LOOKS = 2000
 
 
@@ -60,7 +60,7 @@ def advise(
         settings: The settings that it was made of.
         num_pairs: Training pairs.
         batch: Pairs of one optimizer step, accumulation included.
-        optimizer: sgd, adam or adamw.
+        optimizer: sgd, adam, adamw or muon.
         is_fine_tuning: The run starts from weights of an earlier training.
     """
     return [

@@ -127,6 +127,10 @@ CASES: dict[str, Case] = {
     "usage-plan-and-range-test": (f"{TRAIN} --lr-find --dry-run", 2, "", None),
     "usage-number-that-is-none": ("prepare cache set --scale nan", 2, "", None),
     "usage-unknown-modality": ("val runs/exp --blank thermal", 2, "", None),
+    "usage-unknown-level": ("models --finest p4", 2, "", None),
+    "config-level-before-the-streams-meet": (
+        f"{TRAIN} --set model.fusion=mid-p3 --set model.finest=p2", 3, "", None
+    ),
     "usage-unknown-question": ("val runs/exp --by moon", 2, "", None),
     "usage-unknown-code": (f"{TRAIN} --allow X99", 2, "", None),
     "usage-code-that-blocks": (f"{TRAIN} --allow I01", 2, "", None),

@@ -82,6 +82,15 @@ def test_every_operator_is_exported_with_every_kind(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "mid-p3"])
+def test_every_kind_is_exported_with_p2(kind: str, tmp_path: Path) -> None:
+    base = "ir" if kind == "adapter" else ""
+    exports(
+        DetectorSpec(kind, "concat", "csp", "n", 0.25, len(NAMES), base=base, finest="p2"), tmp_path
+    )
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("backbone", [name for name in BACKBONES if name != "csp"])
 def test_every_backbone_is_exported(backbone: str, tmp_path: Path) -> None:
     exports(DetectorSpec("ir", "concat", backbone, "n", 0.25, len(NAMES)), tmp_path)

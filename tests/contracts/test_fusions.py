@@ -17,6 +17,7 @@ from fusetrain.engine.machine import choose_machine
 from fusetrain.engine.optim import build_optimizer
 from fusetrain.engine.stages import WHOLE_RUN, Inputs, shown
 from fusetrain.engine.step import StepRunner
+from fusetrain.errors import ConfigError
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.sample import Batch
 from fusetrain.schedule.plan import KINDS as GROUP_KINDS
@@ -35,10 +36,18 @@ BOTH = {"backbone", "backbone_ir"}
 
 
 def make(
-    kind: str, operator: str = "concat", *, size: str = "n", one_to_one: bool = False
+    kind: str,
+    operator: str = "concat",
+    *,
+    finest: str = "p3",
+    size: str = "n",
+    one_to_one: bool = False,
 ) -> FusionDetector:
     torch.manual_seed(0)
-    return build_detector(DetectorSpec(kind, operator, "csp", size, 0.5, NUM_CLASSES, one_to_one))
+    spec = DetectorSpec(
+        kind, operator, "csp", size, 0.5, NUM_CLASSES, one_to_one=one_to_one, finest=finest
+    )
+    return build_detector(spec)
 
 
 def batch(*, boxes: int) -> Batch:
@@ -81,29 +90,32 @@ def settled(detector: FusionDetector) -> FusionDetector:
 
 
 every_kind = pytest.mark.parametrize("kind", KINDS.names())
+WITH_P2 = [kind for kind in KINDS if kind != "mid-p3"]
 COMBINATIONS = [
-    (kind, operator)
+    (kind, operator, "p3")
     for kind in KINDS
     for operator in OPERATORS
     if operator == "concat" or kind not in WITHOUT_OPERATOR
-]
-every_combination = pytest.mark.parametrize(("kind", "operator"), COMBINATIONS)
+] + [(kind, "concat", "p2") for kind in WITH_P2]
+every_combination = pytest.mark.parametrize(("kind", "operator", "finest"), COMBINATIONS)
+STRIDES = {"p3": (8, 16, 32), "p2": (4, 8, 16, 32)}
 
 
 @every_combination
-def test_logits_stand_for_every_anchor_point(kind: str, operator: str) -> None:
-    raw = make(kind, operator)(torch.rand(2, 3, SIZE, SIZE), torch.rand(2, 1, SIZE, SIZE))
-    points = sum((SIZE // stride) ** 2 for stride in (8, 16, 32))
+def test_logits_stand_for_every_anchor_point(kind: str, operator: str, finest: str) -> None:
+    detector = make(kind, operator, finest=finest)
+    raw = detector(torch.rand(2, 3, SIZE, SIZE), torch.rand(2, 1, SIZE, SIZE))
+    points = sum((SIZE // stride) ** 2 for stride in STRIDES[finest])
     assert raw.class_logits.shape == (2, points, NUM_CLASSES)
     assert raw.distance_logits.shape == (2, points, 4, 16)
     assert raw.anchors_xy_px.shape == (points, 2)
-    assert raw.anchors_xy_px[0].tolist() == [4.0, 4.0]
-    assert set(raw.strides_px.tolist()) == {8.0, 16.0, 32.0}
+    assert raw.anchors_xy_px[0].tolist() == [STRIDES[finest][0] / 2] * 2
+    assert set(raw.strides_px.tolist()) == set(map(float, STRIDES[finest]))
 
 
 @every_combination
-def test_gradient_reaches_every_stream_of_the_kind(kind: str, operator: str) -> None:
-    detector = stepped(make(kind, operator))
+def test_gradient_reaches_every_stream_of_the_kind(kind: str, operator: str, finest: str) -> None:
+    detector = stepped(make(kind, operator, finest=finest))
     trained_once(detector, batch(boxes=1))
     streams = EXPECTED_STREAMS.get(kind, BOTH)
     assert {name for name in detector.parts() if name in BOTH} == streams
@@ -113,9 +125,11 @@ def test_gradient_reaches_every_stream_of_the_kind(kind: str, operator: str) -> 
         assert any(gradient.abs().sum() > 0 for gradient in gradients)
 
 
-@every_kind
-def test_batch_without_a_box_has_finite_loss_and_uses_every_parameter(kind: str) -> None:
-    detector = make(kind)
+@every_combination
+def test_batch_without_a_box_has_finite_loss_and_uses_every_parameter(
+    kind: str, operator: str, finest: str
+) -> None:
+    detector = make(kind, operator, finest=finest)
     assert trained_once(detector, batch(boxes=0)).isfinite()
     unused = [name for name, value in detector.named_parameters() if value.grad is None]
     assert unused == []
@@ -124,12 +138,12 @@ def test_batch_without_a_box_has_finite_loss_and_uses_every_parameter(kind: str)
 @pytest.mark.parametrize("amp", [False, "bf16"])
 @every_combination
 def test_training_that_is_resumed_after_its_first_step_goes_on_to_the_last_bit(
-    kind: str, operator: str, amp: Precision
+    kind: str, operator: str, finest: str, amp: Precision
 ) -> None:
     data = [batch(boxes=1), batch(boxes=0)]
 
     def made() -> FusionDetector:
-        return make(kind, operator, one_to_one=bool(amp))
+        return make(kind, operator, finest=finest, one_to_one=bool(amp))
 
     def run(runner: StepRunner, updates: int) -> None:
         runner.enter(WHOLE_RUN)
@@ -210,10 +224,10 @@ def test_sizes_grow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "operator"), [pair for pair in COMBINATIONS if pair[0] not in ("rgb", "ir")]
+    ("kind", "operator", "finest"), [each for each in COMBINATIONS if each[0] not in ("rgb", "ir")]
 )
-def test_fused_detector_sees_both_images(kind: str, operator: str) -> None:
-    detector = settled(make(kind, operator))
+def test_fused_detector_sees_both_images(kind: str, operator: str, finest: str) -> None:
+    detector = settled(make(kind, operator, finest=finest))
     rgb, ir = torch.rand(2, 3, SIZE, SIZE), torch.rand(2, 1, SIZE, SIZE)
     with torch.no_grad():
         lit = detector(rgb, ir).class_logits
@@ -234,27 +248,41 @@ def test_single_detector_sees_one_image(kind: str) -> None:
 
 
 @every_combination
-def test_a_pair_is_judged_by_itself_on_a_canvas_of_any_shape(kind: str, operator: str) -> None:
-    detector = settled(make(kind, operator))
+def test_a_pair_is_judged_by_itself_on_a_canvas_of_any_shape(
+    kind: str, operator: str, finest: str
+) -> None:
+    detector = settled(make(kind, operator, finest=finest))
     rgb, ir = torch.rand(3, 3, 64, 160), torch.rand(3, 1, 64, 160)
     with torch.no_grad():
         together = detector(rgb, ir).class_logits
         alone = detector(rgb[1:2], ir[1:2]).class_logits
     assert together.std() > 1e-3
-    assert together.shape[1] == 64 * 160 * (1 / 8**2 + 1 / 16**2 + 1 / 32**2)
+    assert together.shape[1] == sum(64 * 160 // stride**2 for stride in STRIDES[finest])
     assert (together[1:2] - alone).abs().max() < 0.02 * together.std()
 
 
 @pytest.mark.parametrize("backbone", BACKBONES.names())
-@pytest.mark.parametrize("kind", ["mid", "mid-p3", "easy", "data", "ir"])
-def test_every_backbone_is_cut_where_the_kind_wants_it(kind: str, backbone: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "finest"),
+    [(kind, "p3") for kind in ("mid", "mid-p3", "easy", "data", "ir")]
+    + [(kind, "p2") for kind in ("mid", "early", "easy", "data", "ir")],
+)
+def test_every_backbone_is_cut_where_the_kind_wants_it(
+    kind: str, finest: str, backbone: str
+) -> None:
     torch.manual_seed(0)
-    detector = build_detector(DetectorSpec(kind, "concat", backbone, "n", 1.0, NUM_CLASSES))
+    spec = DetectorSpec(kind, "concat", backbone, "n", 1.0, NUM_CLASSES, finest=finest)
+    detector = build_detector(spec)
     assert trained_once(detector, batch(boxes=1)).isfinite()
     unused = [name for name, value in detector.named_parameters() if value.grad is None]
     assert unused == []
     raw = detector(torch.rand(2, 3, SIZE, 96), torch.rand(2, 1, SIZE, 96))
-    assert raw.class_logits.shape[1] == 8 * 12 + 4 * 6 + 2 * 3
+    assert raw.class_logits.shape[1] == sum(SIZE * 96 // side**2 for side in STRIDES[finest])
+
+
+def test_streams_that_meet_behind_p2_cannot_give_it_out() -> None:
+    with pytest.raises(ConfigError, match="meet behind P2"):
+        make("mid-p3", finest="p2")
 
 
 def test_shared_backbone_has_one_set_of_weights_and_two_of_statistics() -> None:

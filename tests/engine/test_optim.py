@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 
@@ -5,6 +7,7 @@ from fusetrain.detector.detector import FusionDetector
 from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.engine import OPTIMIZERS
 from fusetrain.engine.ema import WeightAverage
+from fusetrain.engine.muon import Muon, orthogonal
 from fusetrain.engine.optim import build_optimizer
 from fusetrain.schedule.plan import GroupKey
 
@@ -83,6 +86,82 @@ def test_step_after_a_first_one_that_is_not_finite_is_as_without_it(name: str) -
 
     after_skip, plain = stepped(float("nan"), 0.5), stepped(0.5)
     assert all(torch.equal(value, after_skip[key]) for key, value in plain.items())
+
+
+def test_muon_moves_a_matrix_as_the_reference_does() -> None:
+    torch.manual_seed(0)
+    start, gradients = torch.randn(24, 40), torch.randn(4, 24, 40)
+    own, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
+    options = {"lr": 0.01, "weight_decay": 0.1}
+    reference = torch.optim.Muon(
+        [theirs], momentum=0.9, nesterov=True, adjust_lr_fn="match_rms_adamw", **options
+    )
+    group = {"params": [own], "kind": "decay"}
+    muon = Muon([group], betas=(0.9, 0.999), product_dtype=torch.bfloat16, **options)
+    for gradient in gradients:
+        own.grad, theirs.grad = gradient.clone(), gradient.clone()
+        muon.step()
+        reference.step()
+    assert torch.equal(own.grad, gradients[-1])
+    moved = (theirs - start).abs().max()
+    assert moved > 1e-3
+    assert (own - theirs).abs().max() < 0.01 * moved
+
+
+def test_muon_takes_a_convolution_as_a_matrix_and_all_else_as_adamw_does() -> None:
+    torch.manual_seed(0)
+    convolution, bias = torch.randn(16, 8, 3, 3), torch.randn(16)
+    values = [torch.nn.Parameter(value.clone()) for value in (convolution, bias)]
+    wide, plain = torch.nn.Parameter(convolution.flatten(1)), torch.nn.Parameter(bias.clone())
+    gradients = torch.randn_like(convolution), torch.randn_like(bias)
+    both = [{"params": values[:1], "kind": "decay"}, {"params": values[1:], "kind": "bias"}]
+    muon = Muon(both, lr=0.1, betas=(0.9, 0.999))
+    flat = Muon([{"params": [wide], "kind": "decay"}], lr=0.1, betas=(0.9, 0.999))
+    adamw = torch.optim.AdamW([plain], lr=0.1, betas=(0.9, 0.999))
+    values[0].grad, values[1].grad = gradients
+    wide.grad, plain.grad = gradients[0].flatten(1), gradients[1]
+    for optimizer in (muon, flat, adamw):
+        optimizer.step()
+    torch.testing.assert_close(values[0].detach().flatten(1), wide.detach())
+    torch.testing.assert_close(values[1].detach(), plain.detach())
+
+
+@pytest.mark.parametrize("shape", [(3, 12, 40), (2, 40, 12), (1, 16, 16)])
+def test_orthogonal_matrices_have_equal_singular_values(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    given = torch.randn(shape)
+    found = orthogonal(given)
+    values = torch.linalg.svdvals(found)
+    assert found.shape == given.shape
+    assert ((values > 0.3) & (values < 1.3)).all()
+    assert torch.linalg.svdvals(given).std() > 4 * values.std()
+    left, _, right = torch.linalg.svd(given, full_matrices=False)
+    assert (found * (left @ right)).sum() > 0.9 * found.norm() * (left @ right).norm() / shape[0]
+    assert torch.equal(orthogonal(torch.zeros(shape)), torch.zeros(shape))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_optimizer_goes_on_from_its_saved_state_to_the_last_bit(name: str) -> None:
+    def built() -> tuple[FusionDetector, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        small = build_detector(DetectorSpec("ir", "concat", "csp", "n", 0.25, 2))
+        return small, optimizer_of(small, [GroupKey(None, kind) for kind in KINDS], name=name)
+
+    def step(small: FusionDetector, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        for parameter in small.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator)
+        optimizer.step()
+
+    through, optimizer = built()
+    step(through, optimizer, 1)
+    saved = copy.deepcopy((through.state_dict(), optimizer.state_dict()))
+    step(through, optimizer, 2)
+    again, other = built()
+    again.load_state_dict(saved[0])
+    other.load_state_dict(saved[1])
+    step(again, other, 2)
+    assert all(map(torch.equal, through.parameters(), again.parameters()))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.names())

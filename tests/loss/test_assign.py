@@ -26,6 +26,7 @@ def assign(
         truth_xyxy_px=boxes,
         truth_classes=torch.arange(len(truth))[None] % 2,
         is_box=is_box,
+        min_side_px=torch.tensor(8.0),
     )
 
 

@@ -59,6 +59,7 @@ def test_targets_are_those_of_the_loops(seed: int, count: int) -> None:
         truth_xyxy_px=truth[None],
         truth_classes=classes[None],
         is_box=torch.ones(1, count, dtype=torch.bool),
+        min_side_px=torch.tensor(8.0),
     )
     expected = by_loops(scores, boxes, truth, classes.tolist())
     torch.testing.assert_close(targets.scores[0], expected, rtol=1e-3, atol=1e-6)

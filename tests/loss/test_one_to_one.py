@@ -87,6 +87,7 @@ def test_assignment_is_one_to_one_and_the_best_of_one_to_many() -> None:
             truth_xyxy_px=truth.boxes_xyxy_px,
             truth_classes=truth.classes,
             is_box=truth.is_box,
+            min_side_px=torch.tensor(8.0),
         )
         return targets.scores, targets.boxes_xyxy_px
 

@@ -22,6 +22,9 @@ KINDS = Registry(
 # Kinds in which no two feature maps are joined by an operator.
 WITHOUT_OPERATOR = ("rgb", "ir", "data", "decision", "adapter")
 
+# Kinds whose streams have not met yet at stride 4.
+WITHOUT_P2 = ("mid-p3",)
+
 OPERATORS = Registry(
     "operator",
     {
