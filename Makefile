@@ -73,6 +73,7 @@ bench: $(READY) demo/data.yaml  ## measure, quick ones first; hours; ROADSCENE=F
 	$(BIN)/python benchmarks/peer_step.py --imgsz 320 640 --threads 1 --pip-args '$(PIP_ARGS)'
 	$(BIN)/python benchmarks/time_to_accuracy.py --pip-args '$(PIP_ARGS)'
 	$(if $(ROADSCENE),$(BIN)/python benchmarks/roadscene.py --data '$(ROADSCENE)' --seeds 0 1 2)
+	$(if $(ROADSCENE),$(BIN)/python benchmarks/folds.py --data '$(ROADSCENE)')
 	$(if $(ROADSCENE),$(BIN)/python benchmarks/time_to_accuracy.py --data '$(ROADSCENE)')
 
 guard: $(READY)  ## fail where a training step has become 15 % slower, measured against a convolution

@@ -1,11 +1,13 @@
 """Compare settings on folds of the training pairs, so that none is chosen on the validation split.
 
-    python benchmarks/folds.py --data ROADSCENE --variant recipe --variant "no P2: model.finest=p3"
+    python benchmarks/folds.py --data ROADSCENE --markdown
+    python benchmarks/folds.py --data ROADSCENE --variant recipe --variant "P3: model.finest=p3"
 
 The training pairs are cut by name into blocks of equal length, so that neighbours of a sequence
 stay together; each block in turn is validated on, and the others are trained on. A variant is a
 name and the settings in which it departs from the config; the first one is what the others are
-held against, fold by fold. `prepare split` writes the sets of the folds to the work folder.
+held against, fold by fold. Without any, the recipe of configs/roadscene.yaml is taken apart.
+`prepare split` writes the sets of the folds to the work folder.
 """
 
 from __future__ import annotations
@@ -24,13 +26,20 @@ from fusetrain.data.spec import load_spec
 from fusetrain.prepare.split import Wish
 
 CONFIG = Path(__file__).parents[1] / "configs" / "roadscene.yaml"
+ABLATION = (
+    "recipe",
+    "without P2: model.finest=p3",
+    "without Muon: optim.name=adamw optim.lr0=1e-3",
+    "batch 8: train.batch=8",
+    "without all three: model.finest=p3 optim.name=adamw optim.lr0=1e-3 train.batch=8",
+)
 NO_TEST = (0.5, 0.5, 0.0)  # shares of what no list names; here the lists name all
 HEADER = ("variant", "mAP50", "mAP50-95", "mAP50 gained", "mAP50-95 gained", "CPU s")
 
 
 def main() -> None:
     args = arguments()
-    variants = dict(map(parse_variant, args.variant))
+    variants = dict(map(parse_variant, args.variant or ABLATION))
     with work_folder(args.keep) as folder:
         trainings: list[Training] = []
         for number, data in enumerate(write_folds(args.data, args.folds, folder)):
@@ -51,7 +60,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--variant",
         action="append",
-        required=True,
         metavar="'NAME: KEY=VALUE …'",
         help="repeatable; the first is what others are held against",
     )
@@ -79,7 +87,7 @@ def write_folds(data: Path, count: int, folder: Path) -> list[Path]:
         own = folder / f"fold{number}"
         target = own / "set"
         if not target.exists():
-            own.mkdir(exist_ok=True)
+            own.mkdir(parents=True, exist_ok=True)
             others = [path for block in blocks if block is not held_out for path in block]
             lists = own / "train.txt", own / "val.txt"
             for file, paths in zip(lists, (others, held_out), strict=True):

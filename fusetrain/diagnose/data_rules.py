@@ -150,8 +150,8 @@ def _classes(evidence: Evidence) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "class-imbalance",
             f"train: {most[0]} boxes of {most[1]}, {least[0]} of {least[1]} (check S02)",
-            f"collect more of {least[1]}; name its pairs twice in a list of training images "
-            "(`train: list.txt` in the data YAML)",
+            f"{evidence.train_with('train.balance=0.5')} shows its pairs more often; more of them "
+            "are better",
             {"most": most[0], "least": least[0]},
         )
 

@@ -10,8 +10,10 @@ from types import ModuleType
 
 import pytest
 
+from ..conftest import MakePairs
 from .conftest import BENCHMARKS, run
 
+SPLITS = ("train", "val")
 SCRIPTS = sorted(path.name for path in BENCHMARKS.glob("*.py"))
 
 
@@ -143,6 +145,36 @@ def test_robustness_prints_what_a_blank_camera_costs(tmp_path: Path) -> None:
     assert cost == pytest.approx(whole - blank, abs=2e-3)
     assert ended.stdout.splitlines()[-1].endswith("is what the visible camera alone does not show")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folds_share_the_training_pairs_out_and_leave_the_validation_split_alone(
+    module: ModuleType, make_pairs: MakePairs, tmp_path: Path
+) -> None:
+    folds = import_module("folds")
+    data = make_pairs(train=7, val=3)
+    sets = folds.write_folds(data, 3, tmp_path / "work")
+    found = [
+        {split: {path.stem for path in (one / "images" / split).iterdir()} for split in SPLITS}
+        for one in sets
+    ]
+    whole = {f"train_{number:03d}" for number in range(7)}
+    assert [len(fold["val"]) for fold in found] == [3, 2, 2]
+    assert set.union(*(fold["val"] for fold in found)) == whole
+    assert all(fold["train"] == whole - fold["val"] for fold in found)
+    assert folds.write_folds(data, 3, tmp_path / "work") == sets
+
+
+def test_variants_are_held_against_the_first_fold_by_fold(module: ModuleType) -> None:
+    folds = import_module("folds")
+    results = [
+        module.Result(name, best_epoch=1, map50=score, map50_95=score / 2, seconds=1, cpu_seconds=9)
+        for name, score in (("recipe", 0.5), ("P3", 0.4), ("recipe", 0.3), ("P3", 0.1))
+    ]
+    first, second = folds.rows(results, ["recipe", "P3"])
+    assert first[3:5] == ["-", "-"]
+    assert second[1] == "0.250 ± 0.212"
+    assert second[3:] == ["-0.150 ± 0.071", "-0.075 ± 0.035", "9 ± 0"]
+    assert folds.parse_variant("a b: x.y=1 z=2") == ("a b", ("x.y=1", "z=2"))
 
 
 @pytest.mark.slow
