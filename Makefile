@@ -103,5 +103,5 @@ $(RUN)/lr.png: $(RUN)/.trained
 $(RUN)/predictions/predictions.json: $(RUN)/lr.png
 	set -e; rgb=$$(ls demo/images/val/* | head -1); stem=$$(basename "$${rgb%.*}"); \
 	$(BIN)/fusetrain predict $(RUN) --rgb "$$rgb" --ir "$$(ls demo/imagesIR/val/$$stem.*)" \
-		--out $(RUN)/predictions
+		--iou 0.5 --out $(RUN)/predictions
 	touch $@

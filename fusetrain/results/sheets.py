@@ -66,12 +66,7 @@ def pair_sheet(
         title: What the sheet shows.
         class_names: For the colours named in the strip.
     """
-    names = class_names if has_colour_key(class_names) else ()
-    key = [
-        (f"{mark} {name}".strip(), number)
-        for number, (mark, name) in enumerate(zip(short_names(names), names, strict=True))
-    ]
-    return keyed_sheet(pairs, title=title, key=key).picture
+    return keyed_sheet(pairs, title=title, key=colour_key(class_names)).picture
 
 
 def keyed_sheet(pairs: Sequence[SheetPair], *, title: str, key: Sequence[tuple[str, int]]) -> Sheet:
@@ -107,6 +102,15 @@ def keyed_sheet(pairs: Sequence[SheetPair], *, title: str, key: Sequence[tuple[s
 def has_colour_key(class_names: Sequence[str]) -> bool:
     """Return whether each class has a colour of its own, which the strip explains."""
     return len(class_names) <= len(PALETTE)
+
+
+def colour_key(class_names: Sequence[str]) -> list[tuple[str, int]]:
+    """Return what the strip says of each class, and its number; nothing where colours repeat."""
+    names = class_names if has_colour_key(class_names) else ()
+    return [
+        (name if mark == name else f"{mark} {name}".strip(), number)
+        for number, (mark, name) in enumerate(zip(short_names(names), names, strict=True))
+    ]
 
 
 def short_names(class_names: Sequence[str]) -> list[str]:

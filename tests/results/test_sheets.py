@@ -10,6 +10,7 @@ from fusetrain.results.sheets import (
     SHEET_HEIGHT_PX,
     SHEET_WIDTH_PX,
     SheetPair,
+    colour_key,
     has_colour_key,
     pair_sheet,
     short_names,
@@ -112,6 +113,13 @@ def test_boxes_tell_their_class_without_colour() -> None:
     assert short_names(["person"]) == [""]
     many = [f"class {number}" for number in range(len(PALETTE) + 1)]
     assert short_names(many) == many
+
+
+def test_strip_says_number_and_name_and_neither_twice() -> None:
+    assert colour_key(["person", "car"]) == [("0 person", 0), ("1 car", 1)]
+    assert colour_key(["person"]) == [("person", 0)]
+    assert colour_key(["0", "1", "car"]) == [("0", 0), ("1", 1), ("2 car", 2)]
+    assert colour_key([f"kind {number}" for number in range(99)]) == []
 
 
 def test_names_of_any_length_and_shape_fit_the_strip() -> None:
