@@ -157,7 +157,7 @@ def home_in(folder: Path, settings: Sequence[str] = ()) -> Home:
         for setting in (f"train.epochs={EPOCHS}", *settings):
             key, _, value = setting.partition("=")
             section, _, name = key.partition(".")
-            config[section][name] = yaml.safe_load(value)
+            config.setdefault(section, {})[name] = yaml.safe_load(value)
         (folder / "train.yaml").write_text(yaml.safe_dump(config))
     return home
 
