@@ -104,8 +104,8 @@ class Muon(torch.optim.AdamW):
 def orthogonal(matrices: Tensor) -> Tensor:
     """Return matrices with the singular vectors of (N, R, C) ``matrices``, and values about 1.
 
-    Shapes are kept. The values end near 0.7 to 1.2, those far below the greatest one lower; a matrix
-    of zeros stays one.
+    Shapes are kept. The values end near 0.7 to 1.2, those far below the greatest one lower; a
+    matrix of zeros stays one.
     """
     is_tall = matrices.shape[1] > matrices.shape[2]
     found = matrices.mT if is_tall else matrices
