@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fusetrain.config.schema import PARTS, Config
 from fusetrain.config.stages import run_epochs, run_stages
 from fusetrain.errors import ConfigError, DataError
+from fusetrain.launched import place
 from fusetrain.rules import require_data
 from fusetrain.schedule.plan import SchedulePlan
 from fusetrain.schedule.planning import make_plan
@@ -186,10 +187,36 @@ def close_mosaic(config: Config) -> int:
     return min(10, run_epochs(config) // 10) if chosen is None else chosen
 
 
+def cached_bytes(config: Config, train_pairs: int, val_pairs: int = 0) -> int:
+    """Return what the decoded pairs of a run take in memory at most, in bytes."""
+    from fusetrain.data.cache import most_bytes
+    from fusetrain.data.reader import stored_long_side
+
+    side = stored_long_side(config.train.imgsz, config.augment.scale)
+    return most_bytes(train_pairs, side) + most_bytes(val_pairs, config.train.imgsz)
+
+
+def cache_kind(config: Config, train_pairs: int, val_pairs: int = 0) -> str:
+    """Return where a run that starts now keeps decoded pairs: none, ram or disk.
+
+    Args:
+        config: `auto` is memory, if the ranks of this host leave most of it to others.
+        train_pairs: Training pairs.
+        val_pairs: Validation pairs.
+    """
+    from fusetrain.data.cache import UNASKED_SHARE, free_memory_bytes
+
+    if config.train.cache != "auto":
+        return config.train.cache
+    needed = cached_bytes(config, train_pairs, val_pairs) * place().local_world_size
+    return "ram" if needed <= UNASKED_SHARE * free_memory_bytes() else "none"
+
+
 def resolved(config: Config, machine: Machine) -> Config:
     """Return the config with every choice that was left open written out.
 
-    All but `augment.close_mosaic`, which follows the number of epochs when a run is extended.
+    All but `augment.close_mosaic`, which follows the number of epochs when a run is extended, and
+    `train.cache`, which follows the memory that is free at each start.
     """
     chosen: dict[str, Mapping[str, Any]] = {
         "train": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,14 @@ LAYERS = (
     ("engine", "checks"),
     ("data", "detector", "loss", "schedule", "results"),
     (
+        "ahead",
+        "allocator",
         "config",
         "distributed",
         "launched",
         "durable",
         "environment",
+        "interrupts",
         "sample",
         "boxes",
         "registry",
@@ -125,6 +129,32 @@ def test_module_imports_from_below_only(path: Path) -> None:
     room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     if room != "__init__":
         assert layer_breaches(room, list(_imports(_parsed(path)))) == []
+
+
+def _at_import(node: ast.AST) -> Iterator[str]:
+    """Yield what a module imports while it is imported itself."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield from _imports(child)
+        elif not (
+            isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) or _is_type_checking(child)
+        ):
+            yield from _at_import(child)
+
+
+def test_no_two_modules_import_each_other() -> None:
+    """Else two threads that import them at once would wait for each other."""
+    names = {
+        ".".join(("fusetrain", *path.relative_to(PACKAGE).with_suffix("").parts)): path
+        for path in MODULES
+    }
+    needs = {
+        name.removesuffix(".__init__"): {
+            other for other in _at_import(_parsed(path)) if other in names
+        }
+        for name, path in names.items()
+    }
+    assert list(TopologicalSorter(needs).static_order())
 
 
 def test_only_distributed_speaks_to_torch_distributed() -> None:

@@ -5,7 +5,7 @@ The checks are those of `check-data`; what is accepted is decided in `checks/`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,21 +19,35 @@ if TYPE_CHECKING:
     from fusetrain.data.spec import DataSpec
 
 
-def checked_data(spec: DataSpec, settings: Config, allowed: Sequence[str]) -> TrainingData:
+def checked_data(
+    spec: DataSpec,
+    settings: Config,
+    allowed: Sequence[str],
+    *,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> TrainingData:
     """Check the two splits that are trained on, print what is odd about them, and return them.
+
+    Args:
+        spec: The data set.
+        settings: Of the training.
+        allowed: Codes of findings that are accepted.
+        meanwhile: Called again and again; what it raises ends the check.
 
     Raises:
         DataError: They hold what training would choke on.
     """
     from fusetrain import build
 
-    report = _audited(spec, settings.train.imgsz, allowed=allowed)
+    report = _audited(spec, settings.train.imgsz, allowed=allowed, meanwhile=meanwhile)
     _print_remarks(report)
     data = build.open_data(settings, scans=report.scans)
     return replace(data, findings=dict(report.counts))
 
 
-def _audited(spec: DataSpec, imgsz: int, *, allowed: Sequence[str]) -> AuditReport:
+def _audited(
+    spec: DataSpec, imgsz: int, *, allowed: Sequence[str], meanwhile: Callable[[], None]
+) -> AuditReport:
     """Check the two splits that are trained on, and refuse what training would choke on."""
     from fusetrain.build import TRAINING_SPLITS
     from fusetrain.checks.acceptance import require_trainable
@@ -43,7 +57,12 @@ def _audited(spec: DataSpec, imgsz: int, *, allowed: Sequence[str]) -> AuditRepo
     for line in (f"data: {spec.layout.sentence}", *spec.layout.notes):
         stderr_console().print(visible(line), markup=False, soft_wrap=True)
     with long_progress("checking", "measurements") as advance:
-        report = audit(spec, only_splits=TRAINING_SPLITS, imgsz=imgsz, progress=advance)
+
+        def progress(done: int, total: int) -> None:
+            advance(done, total)
+            meanwhile()
+
+        report = audit(spec, only_splits=TRAINING_SPLITS, imgsz=imgsz, progress=progress)
     require_trainable(report, spec, allowed)
     return report
 

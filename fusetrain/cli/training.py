@@ -13,6 +13,7 @@ import typer
 
 from fusetrain.cli.acceptance import checked_data
 from fusetrain.cli.console import progress, stderr_console, stdout_console, table, visible
+from fusetrain.cli.in_process import resume_here, train_here
 from fusetrain.cli.ranks import (
     Devices,
     MaxRestarts,
@@ -22,11 +23,9 @@ from fusetrain.cli.ranks import (
     as_sets,
     launch_ranks,
     ranks_in_all,
-    say,
 )
-from fusetrain.cli.run_end import print_end
 from fusetrain.cli.usage import refuse_two_purposes
-from fusetrain.config.load import LoadedConfig, load_config
+from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.errors import UsageError
 from fusetrain.launched import place
@@ -101,7 +100,7 @@ def train(
         build.open_spec(settings)
         launch_ranks(context, settings, hosts)
     else:
-        _train_here(settings, allow or (), with_baselines=with_baselines)
+        train_here(settings, allow or (), with_baselines=with_baselines)
 
 
 def resume(
@@ -136,7 +135,7 @@ def resume(
     if is_to_launch(wanted.config, hosts, is_asked=devices is not None):
         launch_ranks(context, wanted.config, hosts)
         return
-    _resume_here(folder, wanted, accept_data_change=accept_data_change, accept_change=accept_change)
+    resume_here(folder, wanted, accept_data_change=accept_data_change, accept_change=accept_change)
 
 
 def _settings(config: Path | None, sets: Sequence[str], data: Path | None) -> Config:
@@ -150,88 +149,6 @@ def _settings(config: Path | None, sets: Sequence[str], data: Path | None) -> Co
     settings = load_config(config, sets, checks=[config_checks]).placed(data)
     require_data(settings)
     return settings
-
-
-def _train_here(settings: Config, allowed: Sequence[str], *, with_baselines: bool) -> None:
-    """Train in this process, which may be one rank of several."""
-    from fusetrain import build, distributed
-    from fusetrain.cli.live import ConsoleReporter
-    from fusetrain.runs.requeue import own_run
-    from fusetrain.runs.session import choose_machine
-    from fusetrain.runs.training import train as train_in_new_folder
-
-    spec = build.open_spec(settings)
-    # a device that is not there is told before all images are read
-    device = choose_machine(settings).device
-    timeout = settings.train.collective_timeout
-    with distributed.process_group(device, timeout_seconds=timeout):
-        before = distributed.from_main(lambda: own_run(settings))
-        if before is not None:
-            say(f"note: this job was restarted; it goes on with {before.path}")
-            _resume_here(before, load_config(before.config, checks=[config_checks]))
-            return
-        require_weights(settings)
-        splits = distributed.from_main(lambda: checked_data(spec, settings, allowed))
-        if with_baselines:
-            _train_with_baselines(settings, splits)
-            return
-        reporter = ConsoleReporter()
-        run = train_in_new_folder(settings, splits, reporter=reporter)
-        print_end(run.path, reporter.example)
-
-
-def _resume_here(
-    folder: RunDir,
-    wanted: LoadedConfig,
-    *,
-    accept_data_change: bool = False,
-    accept_change: bool = False,
-) -> None:
-    """Resume in this process, which may be one rank of several."""
-    from fusetrain import build, distributed
-    from fusetrain.cli.live import ConsoleReporter
-    from fusetrain.runs.baselines import fused_run_of
-    from fusetrain.runs.resuming import resume as resume_run
-    from fusetrain.runs.session import choose_machine
-
-    device, timeout = choose_machine(wanted.config).device, wanted.config.train.collective_timeout
-    reporter = ConsoleReporter()
-    with distributed.process_group(device, timeout_seconds=timeout):
-        resume_run(
-            folder,
-            wanted,
-            accept_data_change=accept_data_change,
-            accept_change=accept_change,
-            reporter=reporter,
-        )
-        fused = fused_run_of(folder)
-        if fused is not None:
-            config = load_config(fused.config, checks=[config_checks]).placed()
-            _compare_with_baselines(fused, config, build.open_data(config), done=folder)
-        print_end(folder.path, reporter.example)
-
-
-def _train_with_baselines(settings: Config, splits: TrainingData) -> None:
-    """Train the fused detector, then both single ones, and print what fusion gains."""
-    from fusetrain.cli.live import ConsoleReporter
-    from fusetrain.runs.baselines import mark
-    from fusetrain.runs.training import train as train_in_new_folder
-
-    reporter = ConsoleReporter()
-    run = train_in_new_folder(settings, splits, reporter=reporter, on_folder=mark)
-    _compare_with_baselines(run, settings, splits, done=run)
-    print_end(run.path, reporter.example)
-
-
-def _compare_with_baselines(
-    fused: RunDir, settings: Config, splits: TrainingData, *, done: RunDir
-) -> None:
-    """Train what is left of the baselines of a run, and print what fusion gains."""
-    from fusetrain.cli.live import ConsoleReporter
-    from fusetrain.runs.baselines import train_baselines
-
-    gain = train_baselines(fused, settings, splits, reporter=ConsoleReporter, done=done)
-    say(str(gain))
 
 
 def _without_training(

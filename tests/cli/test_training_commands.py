@@ -18,6 +18,7 @@ from PIL import Image
 
 import fusetrain
 from fusetrain.cli.app import run
+from fusetrain.engine.step import StepRunner
 
 Capture = pytest.CaptureFixture[str]
 
@@ -180,7 +181,11 @@ def test_data_set_alone_is_trained_on_with_the_defaults(home: Path, capsys: Capt
     small = ("train.imgsz=64", "train.batch=2", "model.width=0.25", "train.threads=1")
     words = [word for setting in small for word in ("--set", setting)]
     assert run(["train", "--data", "set", "--dry-run", *words]) == 0
-    assert "cosine, lr0 0.001" in " ".join(capsys.readouterr().out.split())
+    out = " ".join(capsys.readouterr().out.split())
+    assert "cosine, lr0 0.001" in out
+    assert "cache in memory, 0.00 GB at most" in out
+    assert run(["train", "--data", "set", "--dry-run", *words, "--set", "train.cache=disk"]) == 0
+    assert "disk cache 0.00 GB in" in " ".join(capsys.readouterr().out.split())
     made = fusetrain.train(None, {"train.epochs": 1, "train.imgsz": 64}, data="set")
     assert made == home / "runs/fuse/exp"
     assert len(rows(made)) == 1
@@ -202,6 +207,15 @@ def test_range_test_suggests_a_rate_and_leaves_a_picture_alone(home: Path, capsy
         assert picture.width > 500
 
 
+def test_range_test_ends_at_a_loss_that_is_known_late_not_to_be_finite(
+    home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU."""
+    monkeypatch.setattr(StepRunner, "lag", 1)
+    assert run(["train", "--config", "train.yaml", "--lr-find", "--set", "loss.box=1e38"]) == 0
+    assert "the loss does not fall clearly at any rate" in capsys.readouterr().out
+
+
 @pytest.mark.fault(37)
 def test_set_without_a_box_is_refused(home: Path, refused: Callable[..., str]) -> None:
     for path in (home / "set" / "labels" / "train").iterdir():
@@ -210,9 +224,21 @@ def test_set_without_a_box_is_refused(home: Path, refused: Callable[..., str]) -
     assert "no pair of the train split has a box: there is nothing to learn" in text
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is there")
 def test_absent_device_exits_6(refused: Callable[..., str]) -> None:
     text = refused("train", "--config", "train.yaml", "--set", "train.device=cuda", code=6)
     assert "train.device=cpu" in text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a CUDA device is there")
+def test_absent_device_is_told_before_what_the_data_lack(
+    home: Path, refused: Callable[..., str]
+) -> None:
+    for path in (home / "set" / "labels" / "train").iterdir():
+        path.write_text("")
+    text = refused("train", "--config", "train.yaml", "--set", "train.device=cuda", code=6)
+    assert "no CUDA devices" in text
+    assert "nothing to learn" not in text
 
 
 def test_batch_that_the_ranks_cannot_share_exits_3(

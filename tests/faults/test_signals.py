@@ -130,6 +130,32 @@ def test_row06_signal_before_the_first_step_of_a_new_run(
     begun.assert_ends_like(through)
 
 
+@pytest.mark.slow
+@pytest.mark.fault(6)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay", [0.0, 0.2, 0.4, 0.6, 0.9])
+def test_row06_signal_while_pairs_are_checked_and_torch_is_imported(
+    begun: Home, number: signal.Signals, delay: float
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fusetrain", *TRAIN, "--name", "early"],
+        cwd=begun.path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "NO_COLOR": "1"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("data: ")
+    time.sleep(delay)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == STOPPED, told
+    assert f"{number.name} came: nothing was begun" in told
+    assert "Traceback" not in told
+    assert "Exception ignored" not in told
+    assert not (begun.path / "runs" / "early").exists()
+
+
 @pytest.fixture
 def scontrol(tmp_path: Path) -> Path:
     """A folder with a `scontrol` that writes down how it was called; and the file it writes to."""

@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
+from fusetrain.allocator import keep_small_blocks
+
 IDLE = -1
 FLUSH_S = 0.5
 # New objects before garbage is looked for; nearly all go by themselves.
@@ -60,6 +62,7 @@ def serve(function: Callable[[Item], Result], pipe: Connection, reached: Any) ->
     warnings.filterwarnings("ignore", module=r"PIL\.")
     with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
         file.write("800")
+    keep_small_blocks()
     gc.freeze()  # modules are not garbage; what is collected is only what the work leaves behind
     gc.set_threshold(GARBAGE_OBJECTS)
     with suppress(EOFError, OSError):  # the parent is gone

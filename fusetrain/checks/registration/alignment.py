@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fusetrain.checks.registration.correlation import correlations, fast_shape, spectra
 from fusetrain.checks.registration.gradient_field import Field, gradient_field, on_canvas
 from fusetrain.checks.registration.similarities import IDENTITY, Similarity, fit_similarity, moved
-from fusetrain.checks.registration.tile_scores import Scores, TileScores, fast_length, score_tiles
+from fusetrain.checks.registration.tile_scores import Scores, TileScores, score_tiles
 
 # Long side in px of the canvas that images are compared on; more adds time, not certainty.
 CANVAS_SIDE = 320
@@ -270,15 +271,15 @@ def _searched(rgb: Field, ir: Field) -> Similarity:
     """Return the coarse turn and scale whose peak stands out most."""
     small_rgb, small_ir = _pooled(rgb), _pooled(ir)
     reach = round(REACH_SHARE * max(small_rgb.shape))
-    shape = (fast_length(small_rgb.shape[0] + reach), fast_length(small_rgb.shape[1] + reach))
-    spectrum = np.fft.fft2(small_rgb, shape)
+    shape = fast_shape(small_rgb.shape[0] + reach, small_rgb.shape[1] + reach)
+    spectrum = spectra(small_rgb, shape)
     shifts = np.arange(-reach, reach + 1)
     best, found = -math.inf, IDENTITY
     for scale in SEARCHED_SCALES:
         for turn in SEARCHED_TURNS_DEG:
             start = Similarity(0.0, 0.0, turn, scale)
-            other = np.fft.fft2(moved(small_ir, start), shape)
-            scores = np.fft.ifft2(spectrum * np.conj(other)).real[np.ix_(shifts, shifts)]
+            other = spectra(moved(small_ir, start), shape)
+            scores = correlations(other, spectrum, width=shape[1], shifts=shifts)
             height = float((scores.max() - scores.mean()) / (scores.std() + 1e-9))
             if height > best:
                 best, found = height, start

@@ -58,6 +58,16 @@ def gradient_field(grey: Grey) -> Field | None:
     return field
 
 
+def integral(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums above and left of each corner between pixels, (H + 1, W + 1)."""
+    height, width = values.shape
+    sums = np.zeros((height + 1, width + 1))
+    for row in range(height):  # numpy's own way down the columns takes six times as long
+        np.add(sums[row, 1:], values[row], out=sums[row + 1, 1:])
+    sums[:, 1:] = sums[:, 1:].cumsum(axis=1)
+    return sums
+
+
 def live_rectangle(grey: Grey) -> tuple[slice, slice] | None:
     """Return the rows and columns that remain without plain borders; None if too few remain."""
     spans = []
@@ -119,6 +129,6 @@ def _box_mean(values: Grey, radius: int) -> Grey:
     """Return the mean over squares of 2 radius + 1 px, borders mirrored."""
     side = 2 * radius + 1
     padded = np.pad(values.astype(np.float64), radius, mode="reflect")
-    sums = np.pad(padded.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    sums = integral(padded)
     box = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
     return np.asarray(box / side**2, np.float32)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from fusetrain.checks.findings import Finding
 from fusetrain.checks.registration.alignment import REACH_SHARE, canvas_fields
+from fusetrain.checks.registration.correlation import correlations, fast_shape, spectra
 from fusetrain.checks.registration.gradient_field import Field, on_canvas
 from fusetrain.checks.registration.greys import Grey, read_greys
 from fusetrain.checks.registration.out_of_step import check_clocks, check_steps
 from fusetrain.checks.registration.shifts import RegistrationFacts
 from fusetrain.checks.registration.strangers import Seen, check_strangers, check_unrelated
-from fusetrain.checks.registration.tile_scores import fast_length
 from fusetrain.checks.sequences import frame_of
 from fusetrain.data.storage import AS_FILES, Storage
 
@@ -169,13 +169,14 @@ def compared(rgb: Field, ir: Field) -> NDArray[np.float64]:
         return np.zeros((0, 0))
     height, width = rgb.shape[1:]
     reach = round(REACH_SHARE * max(height, width))
-    shape = (fast_length(height + reach), fast_length(width + reach))
-    rgb_spectra, ir_spectra = (np.fft.fft2(_own(fields), shape) for fields in (rgb, ir))
+    shape = fast_shape(height + reach, width + reach)
+    rgb_spectra, ir_spectra = (spectra(_own(fields), shape) for fields in (rgb, ir))
     shifts = np.arange(-reach, reach + 1)
     scores = np.empty((len(rgb), len(ir)))
-    for row, spectrum in enumerate(rgb_spectra):
-        sums = np.fft.ifft2(spectrum * np.conj(ir_spectra)).real
-        scores[row] = sums[:, shifts][:, :, shifts].max(axis=(1, 2))
+    for row in range(len(rgb)):
+        own = rgb_spectra[:, row : row + 1]
+        sums = correlations(ir_spectra, own, width=shape[1], shifts=shifts)
+        scores[row] = sums.max(axis=(1, 2))
     return scores
 
 

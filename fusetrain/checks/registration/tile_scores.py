@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fusetrain.checks.registration.gradient_field import Field
+from fusetrain.checks.registration.correlation import correlations, fast_shape, spectra
+from fusetrain.checks.registration.gradient_field import Field, integral
 
 Scores = NDArray[np.float64]
 Frame = tuple[int, int, int, int]
@@ -76,30 +77,21 @@ def score_tiles(rgb: Field, ir: Field, *, reach: int) -> TileScores:
     return TileScores(products / np.sqrt(own * other + floor), centres, grid, reach)
 
 
-def fast_length(length: int) -> int:
-    """Return the next length with no prime factor over 5, which a Fourier transform is fast for."""
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 1
-
-
 def _products(tiles: Field, around: Field, reach: int) -> Scores:
     """Return (T, S, S), the sums of products of each tile with its surroundings."""
-    shape = (fast_length(around.shape[1]), fast_length(around.shape[2]))
-    spectrum = np.conj(np.fft.fft2(tiles, shape)) * np.fft.fft2(around, shape)
-    size = 2 * reach + 1
-    sums = np.fft.ifft2(spectrum).real[:, :size, :size]
-    return np.asarray(sums[:, ::-1, ::-1], np.float64)
+    shape = fast_shape(*around.shape[1:])
+    sums = correlations(
+        spectra(tiles, shape),
+        spectra(around, shape),
+        width=shape[1],
+        shifts=np.arange(2 * reach, -1, -1),
+    )
+    return sums.astype(np.float64)
 
 
 def _own_energy(rgb: Field, frames: list[Frame], *, size_hw: tuple[int, int], reach: int) -> Scores:
     """Return (T, S, S), the energy of each tile where the shifted other image has pixels."""
-    sums = _integral(rgb)
+    sums = _energy_sums(rgb)
     shifts = np.arange(-reach, reach + 1)
     energies = []
     for top, bottom, left, right in frames:
@@ -111,7 +103,7 @@ def _own_energy(rgb: Field, frames: list[Frame], *, size_hw: tuple[int, int], re
 
 def _other_energy(padded_ir: Field, frames: list[Frame], reach: int) -> Scores:
     """Return (T, S, S), the energy of the other image under each tile."""
-    sums = _integral(padded_ir)
+    sums = _energy_sums(padded_ir)
     offsets = reach - np.arange(-reach, reach + 1)
     energies = []
     for top, bottom, left, right in frames:
@@ -129,7 +121,6 @@ def _between(
     return np.asarray(difference[:, columns[1]] - difference[:, columns[0]])
 
 
-def _integral(field: Field) -> Scores:
+def _energy_sums(field: Field) -> Scores:
     """Return the energy above and left of each corner between pixels, (H + 1, W + 1)."""
-    energy = field.real.astype(np.float64) ** 2 + field.imag.astype(np.float64) ** 2
-    return np.pad(energy.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    return integral(field.real.astype(np.float64) ** 2 + field.imag.astype(np.float64) ** 2)
