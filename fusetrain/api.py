@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torch import Tensor
@@ -42,6 +43,7 @@ from fusetrain.inference.questions import questions_of
 
 PathLike = str | os.PathLike[str]
 Picture = PathLike | Image.Image | NDArray[Any] | Tensor
+OVERSHOOT = 0.5
 
 
 @dataclass(frozen=True)
@@ -163,13 +165,18 @@ def visible(picture: Picture) -> NDArray[np.uint8]:
     """Return a visible image as (H, W, 3) uint8.
 
     Raises:
-        DataError: It cannot be read, or has another shape or type.
+        DataError: It cannot be read, or has another shape, type or range.
     """
     if isinstance(picture, str | os.PathLike):
         return read_rgb(picture)
     if isinstance(picture, Image.Image):
         return visible_levels(ImageOps.exif_transpose(picture))
     array = _array(picture, channels=(3, 4))
+    if array.dtype != np.uint8 and not _are_shares(array):
+        raise DataError(
+            f"{array.dtype} from {array.min()} to {array.max()} are no levels of a visible image",
+            expected="uint8, or floats in [0, 1]",
+        )
     return visible_levels(array[..., :3] if array.ndim == 3 else array)
 
 
@@ -189,6 +196,11 @@ def infrared(picture: Picture, window: ThermalWindow) -> NDArray[np.uint8]:
     return infrared_levels(array, window)
 
 
+def _are_shares(array: NDArray[Any]) -> bool:
+    """Return whether all numbers are floats in [0, 1], up to what filters overshoot by."""
+    return array.dtype.kind == "f" and bool((np.abs(array - 0.5) <= 0.5 + OVERSHOOT).all())
+
+
 def _array(picture: NDArray[Any] | Tensor, *, channels: Sequence[int]) -> NDArray[Any]:
     """Return (H, W) or (H, W, C) numbers.
 
@@ -196,7 +208,9 @@ def _array(picture: NDArray[Any] | Tensor, *, channels: Sequence[int]) -> NDArra
         DataError: There are other dimensions, nothing, or no numbers.
     """
     if isinstance(picture, Tensor):
-        array = picture.detach().cpu().numpy()
+        tensor = picture.detach().cpu()
+        # numpy does not know bfloat16
+        array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
         array = np.moveaxis(array, 0, -1) if array.ndim == 3 else array
     else:
         array = np.asarray(picture)

@@ -1,18 +1,32 @@
 """The values that pass between data, detector and loss: shapes, units and layouts.
 
-Shape legend: B pairs in a batch, H x W pixels of the canvas the network sees, M boxes a pair at
-most in this batch, A anchor points over all levels, C classes, R distance bins a side.
+Shape legend: B pairs in a batch, H x W pixels of the canvas the network sees, M boxes and K
+excluded regions a pair at most in this batch, A anchor points over all levels, C classes, R
+distance bins a side.
 A canvas pixel (x, y) belongs to the original pixel ((x - tx) / sx, (y - ty) / sy).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+NO_BOXES: NDArray[np.float32] = np.zeros((0, 4), np.float32)
+NO_CLASSES: NDArray[np.int64] = np.zeros(0, np.int64)
+# Of a batch, by the detector and its loss; all else is bookkeeping.
+LOOKED_AT = (
+    "pixels",
+    "boxes_xyxy_px",
+    "classes",
+    "is_box",
+    "excluded_xyxy_px",
+    "excluded_classes",
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +40,8 @@ class PairedSample:
         sample_id: Row of the pair in its index.
         canvas_from_original: (4,) float64 ``sx, sy, tx, ty``; identity for composed samples.
         original_size_hw: Height and width of the RGB image on disk, after EXIF rotation.
+        excluded_xyxy_px: (K, 4) float32 on the canvas: regions whose objects have no boxes.
+        excluded_classes: (K,) int64 of these objects, 0-based; -1 where they may be of any class.
     """
 
     pixels: NDArray[np.uint8]
@@ -34,6 +50,8 @@ class PairedSample:
     sample_id: int
     canvas_from_original: NDArray[np.float64]
     original_size_hw: tuple[int, int]
+    excluded_xyxy_px: NDArray[np.float32] = field(default_factory=NO_BOXES.copy)
+    excluded_classes: NDArray[np.int64] = field(default_factory=NO_CLASSES.copy)
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,8 @@ class Batch:
         sample_ids: (B,) int64.
         canvas_from_original: (B, 4) float64 ``sx, sy, tx, ty``.
         original_sizes_hw: (B, 2) int64.
+        excluded_xyxy_px: (B, K, 4) float32, empty boxes where padded.
+        excluded_classes: (B, K) int64, -1 for any class.
     """
 
     pixels: Tensor
@@ -57,6 +77,8 @@ class Batch:
     sample_ids: Tensor
     canvas_from_original: Tensor
     original_sizes_hw: Tensor
+    excluded_xyxy_px: Tensor = field(default_factory=lambda: torch.zeros(0, 0, 4))
+    excluded_classes: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.int64))
 
     @property
     def rgb(self) -> Tensor:
@@ -86,31 +108,21 @@ class Batch:
             sample_ids=self.sample_ids.new_zeros(1),
             canvas_from_original=self.canvas_from_original.new_ones(1, 4),
             original_sizes_hw=self.original_sizes_hw.new_ones(1, 2),
+            excluded_xyxy_px=self.excluded_xyxy_px.new_zeros(1, 0, 4),
+            excluded_classes=self.excluded_classes.new_zeros(1, 0),
         )
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch with images and boxes on ``device``; bookkeeping stays on the CPU."""
-        return Batch(
-            pixels=self.pixels.to(device, non_blocking=True),
-            boxes_xyxy_px=self.boxes_xyxy_px.to(device, non_blocking=True),
-            classes=self.classes.to(device, non_blocking=True),
-            is_box=self.is_box.to(device, non_blocking=True),
-            sample_ids=self.sample_ids,
-            canvas_from_original=self.canvas_from_original,
-            original_sizes_hw=self.original_sizes_hw,
-        )
+        return self._changed(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> Batch:
         """Return the batch with its images and boxes in page-locked memory (for the loader)."""
-        return Batch(
-            pixels=self.pixels.pin_memory(),
-            boxes_xyxy_px=self.boxes_xyxy_px.pin_memory(),
-            classes=self.classes.pin_memory(),
-            is_box=self.is_box.pin_memory(),
-            sample_ids=self.sample_ids,
-            canvas_from_original=self.canvas_from_original,
-            original_sizes_hw=self.original_sizes_hw,
-        )
+        return self._changed(torch.Tensor.pin_memory)
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Return the batch with what the detector and its loss look at changed."""
+        return replace(self, **{name: change(getattr(self, name)) for name in LOOKED_AT})
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,33 @@ def test_what_is_no_image_is_refused(detector: fusetrain.Detector, array: Any) -
         detector(array, IR)
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((8, 8, 3), 128.0, np.float32),
+        np.full((8, 8, 3), 128, np.int64),
+        np.full((8, 8, 3), 40_000, np.uint16),
+        np.full((8, 8), np.nan),
+        [[[0, 128, 255]] * 8] * 8,
+    ],
+    ids=["float levels", "int64", "uint16", "nan", "lists"],
+)
+def test_visible_numbers_on_another_scale_are_refused(
+    detector: fusetrain.Detector, array: Any
+) -> None:
+    with pytest.raises(DataError, match="no levels of a visible image"):
+        detector(array, IR)
+
+
+def test_shares_of_any_precision_are_alike(detector: fusetrain.Detector) -> None:
+    shares = torch.from_numpy(np.asarray(Image.open(RGB).convert("RGB")) / 255).permute(2, 0, 1)
+    exact = detector(shares, IR, confidence=0.001)
+    assert len(exact.scores)
+    for dtype in (torch.float32, torch.bfloat16):
+        again = detector(shares.to(dtype), IR, confidence=0.001)
+        assert abs(again.scores[0] - exact.scores[0]) < 0.02
+
+
 def test_nothing_and_missing_weights_are_refused(detector: fusetrain.Detector) -> None:
     with pytest.raises(UsageError, match="no image"):
         detector()

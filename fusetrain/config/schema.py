@@ -105,7 +105,9 @@ class TrainSettings(ToleranceSettings):
     balance: Fraction = Field(
         0.0, description="How much more often rare classes are shown; 0.5 is by the square root."
     )
-    cache: Literal["none", "ram", "disk"] = Field("none", description="Where decoded pairs stay.")
+    cache: Literal["auto", "none", "ram", "disk"] = Field(
+        "auto", description="Where decoded pairs stay; auto: in memory if they need little of it."
+    )
     stages: list[StageSettings] = Field([], description="Staged training; empty is one stage.")
     freeze: list[Part] = Field([], description="Parts that stand still from the first step on.")
     on_bad_sample: Literal["fail", "skip", "replace"] = Field(
@@ -114,9 +116,7 @@ class TrainSettings(ToleranceSettings):
     max_restarts: int = Field(
         0, ge=0, description="How often killed processes are started again, going on by themselves."
     )
-    collective_timeout: Positive = Field(
-        600.0, description="Seconds that ranks wait for each other before they give up."
-    )
+    collective_timeout: Positive = Field(600.0, description="Seconds ranks wait for each other.")
 
     @model_validator(mode="after")
     def _something_is_trained(self) -> TrainSettings:

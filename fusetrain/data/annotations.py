@@ -24,9 +24,16 @@ from fusetrain.data.labels import (
 # The size of an image whose boxes are given as shares of it.
 UNIT_HW = (1, 1)
 MAX_ASPECT_SHARE = 0.02
+# How files say that a box is not difficult, ignored or a crowd.
+UNSET = frozenset(("", "0", "0.0", "false", "no", "none", "unspecified"))
 
 NO_BOXES = np.zeros((0, 4), np.float64)
 NO_LINES = np.zeros(0, np.int64)
+
+
+def is_set(mark: object) -> bool:
+    """Return whether a file marks a box, however its format spells that."""
+    return str(mark).strip().lower() not in UNSET
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from fusetrain.errors import ResourceError
 
-MEMORY_SHARE = 0.4
+MEMORY_SHARE = 0.4  # of free memory, at most
+UNASKED_SHARE = 0.25  # likewise, where nobody asked for a cache
 LOCK_SECONDS = 5.0
 CGROUP = Path("/sys/fs/cgroup")
 # Columns of the table of contents.
@@ -118,16 +119,26 @@ class PairCache:
         return PairCache, (0, 0)
 
 
-def cache_for(num_pairs: int, long_side: int) -> PairCache:
+def most_bytes(num_pairs: int, long_side: int) -> int:
+    """Return what decoded pairs of at most ``long_side`` px take at most, in bytes."""
+    return num_pairs * long_side * long_side * 4
+
+
+def cache_for(num_pairs: int, long_side: int, *, share: float = 1.0) -> PairCache:
     """Return an empty cache for pairs of ``long_side`` px, in at most MEMORY_SHARE of free memory.
 
     Pairs that do not fit are read from their files each time.
 
+    Args:
+        num_pairs: Pairs that it may hold.
+        long_side: Of each of them, px.
+        share: What this cache may take of what all caches of this host together may take.
+
     Raises:
         ResourceError: The system does not even promise that memory.
     """
-    at_most = num_pairs * long_side * long_side * 4
-    capacity_bytes = min(at_most, int(MEMORY_SHARE * free_memory_bytes()))
+    allowed = int(share * MEMORY_SHARE * free_memory_bytes())
+    capacity_bytes = min(most_bytes(num_pairs, long_side), allowed)
     try:
         return PairCache(num_pairs, capacity_bytes)
     except (OSError, OverflowError) as error:

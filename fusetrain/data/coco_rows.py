@@ -1,7 +1,8 @@
 """The rows of a COCO file that belong to the pairs of a split, joined by the names of the images.
 
 A file name of the JSON may stand for an image with its folders, with some of them, or by its stem
-alone; a stem that several images of the file share joins only with its folders.
+alone; a stem that several images of the file share joins only with its folders. Of several images
+that would join with one name, the one that shares most of its folders does, or none of them.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ def read_coco_rows(
     place = reader.labels.place or ""
     found = CocoFile.read(Path(reader.root, place), name=place)
     by_name = _rows_by_name(found, reader.labels.suffix)
+    keys = [pair_key(row.image_path, suffix=reader.labels.suffix) for row in rows]
     labels: list[Labels | None] = []
-    for row in rows:
-        number = _row_of(by_name, row.image_path, reader.labels.suffix)
+    for row, number in zip(rows, _rows_of(by_name, keys), strict=True):
         if number is None:
             labels.append(None)
         else:
@@ -50,11 +51,20 @@ def _rows_by_name(found: CocoFile, suffix: str) -> dict[str, int]:
     return by_stem | {key: row for row, key in enumerate(keys)}
 
 
-def _row_of(by_name: dict[str, int], image_path: str, suffix: str) -> int | None:
-    for name in _endings(pair_key(image_path, suffix=suffix)):
-        if name in by_name:
-            return by_name[name]
-    return None
+def _rows_of(by_name: dict[str, int], keys: Sequence[str]) -> Iterator[int | None]:
+    """Yield the row of each image; None where there is none, or it is that of another image."""
+    names = [next((name for name in _endings(key) if name in by_name), "") for key in keys]
+    depths: dict[int, int] = {}
+    owners: dict[int, str | None] = {}
+    for key, name in zip(keys, names, strict=True):
+        row, depth = by_name.get(name, -1), name.count("/")
+        if depth > depths.get(row, -1):
+            depths[row], owners[row] = depth, key
+        elif depth == depths[row] and owners[row] != key:
+            owners[row] = None
+    for key, name in zip(keys, names, strict=True):
+        row = by_name.get(name, -1)
+        yield row if row >= 0 and owners[row] == key else None
 
 
 def _endings(key: str) -> Iterator[str]:

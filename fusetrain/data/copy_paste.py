@@ -34,12 +34,14 @@ class Donor:
         boxes_xyxy_px: (N, 4) float64 on them.
         zoom: Canvas pixels of one of its pixels.
         look: What is applied to all that is pasted of it.
+        fliplr: Share of objects that are mirrored.
     """
 
     pixels: NDArray[np.uint8]
     boxes_xyxy_px: NDArray[np.float64]
     zoom: float
     look: Look
+    fliplr: float
 
 
 def paste_objects(
@@ -83,7 +85,7 @@ def _placed(
     width, height = (round((crop[axis + 2] - crop[axis]) * donor.zoom) for axis in (0, 1))
     low, high = donor.boxes_xyxy_px[number].reshape(2, 2) * donor.zoom
     room = (canvas_hw[1] - width, canvas_hw[0] - height)
-    is_flipped = bool(rng.random() < 0.5)
+    is_flipped = bool(rng.random() < donor.fliplr)
     draws = rng.random((NUM_TRIES, 2))
     if (high - low).min() < 2 * MIN_BOX_PX or max(width, height) > MAX_SIDE * min(canvas_hw):
         return None

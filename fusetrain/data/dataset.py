@@ -37,9 +37,10 @@ from fusetrain.data.quarantine import LeftOutError, Quarantine
 from fusetrain.data.reader import train_reader
 from fusetrain.data.transforms import (
     PADDING,
+    Marks,
     boxes_in_pixels,
     cut,
-    move_boxes,
+    marks_on_canvas,
     paste,
     size_filling,
     up_to_stride,
@@ -52,6 +53,7 @@ MAX_STAND_INS = 16
 MIXUP_ALPHA = 32.0
 CANVAS_SAMPLE = 500
 CANVAS_QUANTILE = 0.9
+NO_MARKS = Marks(np.zeros((0, 4)), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)
@@ -143,26 +145,26 @@ class TrainDataset:
         rng = self._generator(key)
         augmentation = self.augmentation
         skips = self.quarantine.policy == "skip"
-        row, original_hw, boxes, classes = self._compose(rng, key, canvas, may_skip=skips)
+        row, original_hw, marks, excluded = self._compose(rng, key, canvas, may_skip=skips)
         if key.compose and rng.random() < augmentation.copy_paste:
-            more_boxes, more_classes = self._copy_paste(rng, key, canvas, boxes)
-            boxes = np.concatenate((boxes, more_boxes))
-            classes = np.concatenate((classes, more_classes))
+            marks += self._copy_paste(rng, key, canvas, marks.boxes_xyxy_px)
         if key.compose and rng.random() < augmentation.mixup:
             other = key._replace(sample_id=int(rng.integers(len(self))))
             second = np.empty_like(canvas)
-            _, _, other_boxes, other_classes = self._compose(rng, other, second)
+            _, _, other_marks, other_excluded = self._compose(rng, other, second)
             blend(canvas, second, float(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA)), out=canvas)
-            boxes = np.concatenate((boxes, other_boxes))
-            classes = np.concatenate((classes, other_classes))
+            marks += other_marks
+            excluded += other_excluded
         drop_modality(rng, canvas, drop_rgb=augmentation.drop_rgb, drop_ir=augmentation.drop_ir)
         return PairedSample(
             pixels=canvas,
-            boxes_xyxy_px=boxes.astype(np.float32),
-            classes=classes,
+            boxes_xyxy_px=marks.boxes_xyxy_px.astype(np.float32),
+            classes=marks.classes,
             sample_id=row,
             canvas_from_original=np.array([1.0, 1.0, 0.0, 0.0]),
             original_size_hw=original_hw,
+            excluded_xyxy_px=excluded.boxes_xyxy_px.astype(np.float32),
+            excluded_classes=excluded.classes,
         )
 
     def _generator(self, key: SampleKey) -> np.random.Generator:
@@ -178,8 +180,8 @@ class TrainDataset:
         key: SampleKey,
         canvas: NDArray[np.uint8],
         boxes: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Paste objects of a random pair; return their boxes (N, 4) and classes (N,)."""
+    ) -> Marks:
+        """Paste objects of a random pair and return them."""
         row, (pixels, _) = self._pair(key.epoch, int(rng.integers(len(self))))
         ranges = self.augmentation.geometry
         looks = draw_looks(rng, self.augmentation.photometric, canvas=self.canvas, count=1)
@@ -188,9 +190,10 @@ class TrainDataset:
             boxes_in_pixels(self.index.boxes_cxcywh_unit(row), pixels.shape[:2]),
             zoom_of(rng.random(), pixels.shape[:2], canvas=self.canvas, scale=ranges.scale),
             looks[0],
+            ranges.fliplr,
         )
         pasted, numbers = paste_objects(rng, canvas, boxes, donor)
-        return pasted, self.index.classes(row)[numbers]
+        return Marks(pasted, self.index.classes(row)[numbers])
 
     def _compose(
         self,
@@ -199,10 +202,12 @@ class TrainDataset:
         canvas: NDArray[np.uint8],
         *,
         may_skip: bool = False,
-    ) -> tuple[int, Size, NDArray[np.float64], NDArray[np.int64]]:
-        """Draw one pair, or a mosaic that begins with it; return its boxes and their classes.
+    ) -> tuple[int, Size, Marks, Marks]:
+        """Draw one pair, or a mosaic that begins with it.
 
-        Before them stand the row of the pair and the original size of its RGB image.
+        Returns:
+            The row of the pair, the original size of its RGB image, boxes, and excluded regions,
+            of which whatever is on the canvas counts.
         """
         is_mosaic = key.compose and rng.random() < self.augmentation.mosaic
         others = rng.integers(len(self), size=3).tolist() if is_mosaic else []
@@ -217,13 +222,15 @@ class TrainDataset:
             placements = (single,)
         self._draw_tiles(rng, canvas, [pixels for _, (pixels, _) in pairs], placements)
         rows = [row for row, _ in pairs]
-        units = [self.index.boxes_cxcywh_unit(row) for row in rows]
-        counts = [len(boxes) for boxes in units]
-        sources = boxes_in_pixels(np.concatenate(units), np.repeat(sizes, counts, axis=0))
-        boxes, kept = move_boxes(sources, placements, counts=counts)
-        classes = np.concatenate([self.index.classes(row) for row in rows])
+        own = [(self.index.boxes_cxcywh_unit(row), self.index.classes(row)) for row in rows]
+        marks, kept = marks_on_canvas(own, sizes, placements)
+        excluded = NO_MARKS
+        if self.index.has_regions:
+            regions = [self.index.regions(row) for row in rows]
+            theirs = [(region.boxes_cxcywh_unit, region.classes) for region in regions]
+            excluded, _ = marks_on_canvas(theirs, sizes, placements)
         first, (_, original_hw) = pairs[0]
-        return first, original_hw, boxes[kept], classes[kept]
+        return first, original_hw, marks.only(kept), excluded
 
     def _pair(self, epoch: int, row: int, *, may_skip: bool = False) -> tuple[int, Entry]:
         """Return a pair and its row; of one that is left out, the pair that stands in for it.
@@ -264,7 +271,8 @@ def _common_canvas(index: DatasetIndex, imgsz: int, quarantine: Quarantine) -> S
 
     Single pairs are trained on it, so that the network sees as little padding as in validation;
     a square canvas would be half grey for wide images. Up to CANVAS_SAMPLE pairs, evenly spaced,
-    are looked at.
+    are looked at. Which are left out by then depends on when a run is resumed: it keeps the canvas
+    of its start.
     """
     rows = range(0, len(index), -(-len(index) // CANVAS_SAMPLE) or 1)
     sizes = [size_filling(size_hw, imgsz) for size_hw in map(quarantine.size_hw, rows) if size_hw]

@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Literal, TypeVar
 
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
@@ -22,9 +23,11 @@ FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MAX_PIXELS = 50_000_000
 MAX_FILE_BYTES = 2**30
 EXIF_ORIENTATION = 0x0112
+FIRST_PAUSE_S = 0.05
 CUT_WORDS = ("truncated", "unexpected end", "not enough")
 
 Fault = Literal["unreadable", "truncated", "too large"]
+T = TypeVar("T")
 
 
 class ImageError(DataError):
@@ -59,6 +62,26 @@ class ImageError(DataError):
 
 def _restored(path: str, what: str, fault: Fault, may_pass: bool) -> ImageError:
     return ImageError(path, what, fault=fault, may_pass=may_pass)
+
+
+def patiently(read: Callable[[], T], *, retries: int) -> T:
+    """Return what ``read`` returns; where the file system failed in a way that may pass, try again.
+
+    Args:
+        read: Reads images.
+        retries: How often at most; the pauses before grow fourfold from FIRST_PAUSE_S.
+
+    Raises:
+        ImageError: It is not the file system, or does not pass.
+    """
+    for number in range(retries):
+        try:
+            return read()
+        except ImageError as error:
+            if not error.may_pass:
+                raise
+        time.sleep(FIRST_PAUSE_S * 4**number)
+    return read()
 
 
 @contextmanager

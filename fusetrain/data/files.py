@@ -32,10 +32,18 @@ def walk_files(root: Path, folder: str) -> Iterator[os.DirEntry[str]]:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     pending.append(entry.path)
                 else:
                     yield entry
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Return whether there is a folder; a link to itself is a file that cannot be read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def relative_files(root: Path, folder: str, *, suffixes: frozenset[str]) -> list[str]:

@@ -100,9 +100,14 @@ class DatasetIndex:
         """Return (N,) int64, 0-based, read-only."""
         return self.box_classes[self._boxes_of(row)]
 
+    @property
+    def has_regions(self) -> bool:
+        """Return whether the authors excluded anything of any pair."""
+        return len(self.ignored_ends) > 0
+
     def regions(self, row: int) -> Regions:
         """Return what the authors excluded of a pair, read-only."""
-        if not len(self.ignored_ends):
+        if not self.has_regions:
             return NO_REGIONS
         own = _part(self.ignored_ends, row)
         return Regions(self.ignored_boxes[own], self.ignored_classes[own])

@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 from fusetrain.data.cache import PairStore
 from fusetrain.data.image import RAW_WINDOW, ThermalWindow
 from fusetrain.data.index import DatasetIndex
+from fusetrain.data.labels import NO_REGIONS, Regions
 from fusetrain.data.placement import Size
 from fusetrain.data.quarantine import LeftOutError, Quarantine
 from fusetrain.data.reader import pack, val_reader
 from fusetrain.data.transforms import boxes_in_pixels, letterbox, letterbox_size, size_filling
-from fusetrain.sample import PairedSample
-
-NO_BOXES: NDArray[np.float32] = np.zeros((0, 4), np.float32)
-NO_CLASSES: NDArray[np.int64] = np.zeros(0, np.int64)
+from fusetrain.sample import NO_BOXES, NO_CLASSES, PairedSample
 
 
 class ValDataset:
@@ -91,6 +89,7 @@ class ValDataset:
             sample_id=row,
             boxes_cxcywh_unit=self.index.boxes_cxcywh_unit(row),
             classes=self.index.classes(row),
+            regions=self.index.regions(row),
             canvas=canvas,
         )
 
@@ -121,6 +120,7 @@ def letterboxed(
     sample_id: int,
     boxes_cxcywh_unit: NDArray[np.float32] = NO_BOXES,
     classes: NDArray[np.int64] = NO_CLASSES,
+    regions: Regions = NO_REGIONS,
     canvas: NDArray[np.uint8] | None = None,
 ) -> PairedSample:
     """Return a sample of pixels that have their size on the canvas already.
@@ -132,21 +132,27 @@ def letterboxed(
         sample_id: Row of the pair.
         boxes_cxcywh_unit: (N, 4) as shares of the visible image.
         classes: (N,) 0-based.
+        regions: What the authors excluded.
         canvas: What the sample is drawn on, of its `letterbox_size`; None takes new memory.
     """
     height, width = content.shape[:2]
     if canvas is None:
         canvas = np.empty((*letterbox_size(original_hw, imgsz), 4), np.uint8)
     left, top = letterbox(content, canvas)
-    boxes = boxes_in_pixels(boxes_cxcywh_unit, (height, width))
-    boxes += (left, top, left, top)
+    corner = np.array((left, top, left, top))
+    boxes, excluded = (
+        (boxes_in_pixels(units, (height, width)) + corner).astype(np.float32)
+        for units in (boxes_cxcywh_unit, regions.boxes_cxcywh_unit)
+    )
     return PairedSample(
         pixels=canvas,
-        boxes_xyxy_px=boxes.astype(np.float32),
+        boxes_xyxy_px=boxes,
         classes=classes,
         sample_id=sample_id,
         canvas_from_original=np.array(
             [width / original_hw[1], height / original_hw[0], left, top], np.float64
         ),
         original_size_hw=original_hw,
+        excluded_xyxy_px=excluded,
+        excluded_classes=regions.classes,
     )

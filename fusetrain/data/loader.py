@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from fusetrain.data.dataset import TrainDataset
 from fusetrain.data.letterboxed import ValDataset
@@ -41,26 +42,39 @@ def collate(samples: Sequence[PairedSample], *, pixels: NDArray[np.uint8] | None
         return _no_samples()
     if pixels is None:
         pixels = np.stack([sample.pixels for sample in samples])
-    most = max(len(sample.classes) for sample in samples)
-    boxes = np.zeros((len(samples), most, 4), np.float32)
-    classes = np.zeros((len(samples), most), np.int64)
-    is_box = np.zeros((len(samples), most), np.bool_)
-    for row, sample in enumerate(samples):
-        count = len(sample.classes)
-        boxes[row, :count] = sample.boxes_xyxy_px
-        classes[row, :count] = sample.classes
-        is_box[row, :count] = True
+    boxes, classes, is_box = _padded([(sample.boxes_xyxy_px, sample.classes) for sample in samples])
+    excluded, excluded_classes, _ = _padded(
+        [(sample.excluded_xyxy_px, sample.excluded_classes) for sample in samples]
+    )
     return Batch(
         pixels=torch.from_numpy(pixels),
-        boxes_xyxy_px=torch.from_numpy(boxes),
-        classes=torch.from_numpy(classes),
-        is_box=torch.from_numpy(is_box),
+        boxes_xyxy_px=boxes,
+        classes=classes,
+        is_box=is_box,
         sample_ids=torch.tensor([sample.sample_id for sample in samples]),
         canvas_from_original=torch.from_numpy(
             np.stack([sample.canvas_from_original for sample in samples])
         ),
         original_sizes_hw=torch.tensor([sample.original_size_hw for sample in samples]),
+        excluded_xyxy_px=excluded,
+        excluded_classes=excluded_classes,
     )
+
+
+def _padded(
+    marks: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return boxes (B, M, 4), classes (B, M) and which of them are there, zeros where padded."""
+    most = max(len(classes) for _, classes in marks)
+    boxes = np.zeros((len(marks), most, 4), np.float32)
+    classes = np.zeros((len(marks), most), np.int64)
+    is_there = np.zeros((len(marks), most), np.bool_)
+    for row, (own_boxes, own_classes) in enumerate(marks):
+        count = len(own_classes)
+        boxes[row, :count] = own_boxes
+        classes[row, :count] = own_classes
+        is_there[row, :count] = True
+    return torch.from_numpy(boxes), torch.from_numpy(classes), torch.from_numpy(is_there)
 
 
 def train_batches(

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fusetrain.data.cache import Entry
-from fusetrain.data.decode import ImageError
+from fusetrain.data.decode import ImageError, patiently
 from fusetrain.data.image import read_header
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.reader import PairReader
@@ -66,6 +66,7 @@ class Quarantine:
         policy: What happens to a sample whose pair cannot be read: the run fails, the sample is
             skipped, or another pair takes its place.
         most: Share of the pairs, in [0, 1], that may be left out; rounded up to whole pairs.
+        retries: How often a header is read again where the file system failed.
         on_refusal: Is told each pair once, in the process that made this object.
 
     Attributes:
@@ -79,11 +80,13 @@ class Quarantine:
         *,
         policy: Policy = "fail",
         most: float = 1.0,
+        retries: int = 0,
         on_refusal: Callable[[Refusal], None] = lambda refusal: None,
     ) -> None:
         self.index = index
         self.policy = policy
         self.most = math.ceil(most * len(index))
+        self.retries = retries
         self.on_refusal = on_refusal
         self.refusals: dict[int, Refusal] = {}
         self.reached = np.zeros(1, np.int64)
@@ -118,11 +121,13 @@ class Quarantine:
         """
         if self.holds(row):
             return None
+        path, storage = self.index.rgb_path(row), self.index.storage
         try:
-            return read_header(self.index.rgb_path(row), storage=self.index.storage).size_hw
+            header = patiently(lambda: read_header(path, storage=storage), retries=self.retries)
         except ImageError as error:
             self._add_unreadable(row, error)
             return None
+        return header.size_hw
 
     def add_deadly(self, row: int, fault: str) -> None:
         """Leave out a pair at which loader workers were lost.

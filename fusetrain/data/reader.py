@@ -5,7 +5,6 @@ A pair is one (H, W, 4) uint8 array R, G, B, IR, so that whatever moves it moves
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusetrain.data.cache import Entry, PairStore
-from fusetrain.data.decode import ImageError
+from fusetrain.data.decode import patiently
 from fusetrain.data.image import (
     RAW_WINDOW,
     ThermalWindow,
@@ -26,8 +25,6 @@ from fusetrain.data.index import DatasetIndex
 from fusetrain.data.placement import Size
 from fusetrain.data.transforms import PADDING, Filling, Within, resize, up_to_stride
 
-FIRST_PAUSE_S = 0.05
-
 
 @dataclass(frozen=True)
 class PairReader:
@@ -39,8 +36,7 @@ class PairReader:
             repr stands for it in the keys of disk caches.
         window: Map from infrared counts to levels.
         cache: Where decoded pairs stay; None reads the files each time.
-        retries: Rounds of reading a pair again where the file system failed in a way that may
-            pass; the pauses between them grow fourfold from FIRST_PAUSE_S.
+        retries: How often a pair is read again where the file system failed.
     """
 
     index: DatasetIndex
@@ -57,14 +53,7 @@ class PairReader:
         """
         if self.cache is not None and (entry := self.cache.get(row)) is not None:
             return entry
-        for number in range(self.retries):
-            try:
-                return self._decoded(row)
-            except ImageError as error:
-                if not error.may_pass:
-                    raise
-            time.sleep(FIRST_PAUSE_S * 4**number)
-        return self._decoded(row)
+        return patiently(lambda: self._decoded(row), retries=self.retries)
 
     def _decoded(self, row: int) -> Entry:
         """Read a pair from its files and put it into the cache."""

@@ -105,6 +105,25 @@ def move_boxes(
     return inner, kept
 
 
+def marks_on_canvas(
+    marks: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]],
+    sizes_hw: Sequence[Size],
+    placements: Sequence[Placement],
+) -> tuple[Marks, NDArray[np.bool_]]:
+    """Return what is marked in some sources, on the canvas, and of which of it enough is left.
+
+    Args:
+        marks: Of each source, (N, 4) cx, cy, w, h in [0, 1] and (N,) classes.
+        sizes_hw: Sizes of the sources in px.
+        placements: Where they lie.
+    """
+    units, classes = zip(*marks, strict=True)
+    counts = [len(boxes) for boxes in units]
+    sources = boxes_in_pixels(np.concatenate(units), np.repeat(sizes_hw, counts, axis=0))
+    boxes, kept = move_boxes(sources, placements, counts=counts)
+    return Marks(boxes, np.concatenate(classes)), kept
+
+
 def boxes_in_pixels(
     boxes_cxcywh_unit: NDArray[np.float32], size_hw: Size | NDArray[np.int64]
 ) -> NDArray[np.float64]:
@@ -131,6 +150,28 @@ def size_filling(size_hw: Size, long_side: int) -> Size:
     """Return the size with its long side equal to ``long_side``, the aspect ratio kept."""
     zoom = long_side / max(size_hw)
     return max(1, round(size_hw[0] * zoom)), max(1, round(size_hw[1] * zoom))
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is marked on a canvas.
+
+    Attributes:
+        boxes_xyxy_px: (N, 4) float64.
+        classes: (N,) int64.
+    """
+
+    boxes_xyxy_px: NDArray[np.float64]
+    classes: NDArray[np.int64]
+
+    def __add__(self, other: Marks) -> Marks:
+        """Return these and others."""
+        boxes = np.concatenate((self.boxes_xyxy_px, other.boxes_xyxy_px))
+        return Marks(boxes, np.concatenate((self.classes, other.classes)))
+
+    def only(self, kept: NDArray[np.bool_]) -> Marks:
+        """Return some of them."""
+        return Marks(self.boxes_xyxy_px[kept], self.classes[kept])
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
 
-from fusetrain.build import batch_size
+from fusetrain.build import batch_size, cache_kind, cached_bytes
 from fusetrain.data.cache import MEMORY_SHARE, free_memory_bytes
-from fusetrain.data.reader import stored_long_side
 from fusetrain.diagnose.evidence import Evidence
 from fusetrain.diagnose.symptoms import Diagnosis
 from fusetrain.launched import available_cores
@@ -55,8 +54,10 @@ def _wait(evidence: Evidence, events: list[Mapping[str, Any]]) -> Iterator[Diagn
         f"{train.workers}, train.cache {train.cache}"
     )
     numbers = {"wait_seconds": wait, "seconds": seconds, "workers": train.workers or 0}
-    if train.cache == "none":
-        kind = "ram" if _cache_bytes(evidence) < MEMORY_SHARE * free_memory_bytes() else "disk"
+    num_pairs = evidence.num_pairs or 0
+    if cache_kind(evidence.config, num_pairs) == "none":
+        fits = cached_bytes(evidence.config, num_pairs) < MEMORY_SHARE * free_memory_bytes()
+        kind = "ram" if fits else "disk"
         yield Diagnosis(
             "no-cache", evidence_text, evidence.train_with(f"train.cache={kind}"), numbers
         )
@@ -121,7 +122,7 @@ def _memory(evidence: Evidence, events: list[Mapping[str, Any]]) -> Iterator[Dia
             f"events.jsonl: {swapped:g} MiB of this process are swapped out, {faults / steps:.3g} "
             "pages a step are read back from the disk",
             remedy
-            if evidence.config.train.cache != "ram"
+            if evidence.config.train.cache not in ("auto", "ram")
             else evidence.train_with("train.cache=disk"),
             {"swapped_mib": swapped, "major_faults": faults},
         )
@@ -138,7 +139,8 @@ def _memory(evidence: Evidence, events: list[Mapping[str, Any]]) -> Iterator[Dia
 def _cache(evidence: Evidence) -> Iterator[Diagnosis]:
     if evidence.config.train.cache != "ram" or evidence.num_pairs is None:
         return
-    needed, free = _cache_bytes(evidence), MEMORY_SHARE * free_memory_bytes()
+    needed = cached_bytes(evidence.config, evidence.num_pairs)
+    free = MEMORY_SHARE * free_memory_bytes()
     if needed > free:
         yield Diagnosis(
             "cache-too-large",
@@ -147,9 +149,3 @@ def _cache(evidence: Evidence) -> Iterator[Diagnosis]:
             evidence.train_with("train.cache=disk"),
             {"needed_gb": round(needed / 1e9, 3), "free_gb": round(free / 1e9, 3)},
         )
-
-
-def _cache_bytes(evidence: Evidence) -> int:
-    """Return the bytes of all decoded training pairs at the size they are kept in, at most."""
-    side = stored_long_side(evidence.config.train.imgsz, evidence.config.augment.scale)
-    return (evidence.num_pairs or 0) * side * side * 4

@@ -24,6 +24,7 @@ from fusetrain.errors import RunError
 FORMAT = 1
 MAGIC = b"fusetrain checkpoint 1\n"
 LAST, PREVIOUS, DAMAGED = "last.pt", "last.prev.pt", "last.damaged.pt"
+NO_SLOT = -1
 GOOD = "good.pt"  # what a rollback goes back to; mostly a second name of one of them
 # What every checkpoint holds; anything more has come later and may be missing.
 PARTS: Mapping[str, type | tuple[type, ...]] = {
@@ -65,7 +66,8 @@ class TrainState:
         quarantine: Samples that are not read any more: {split, sample, path, reason}.
         skipped: Steps skipped in all, as not finite.
         rollbacks: How often the run was rolled back.
-        good_slot: Slot of the state that a rollback goes back to.
+        good_slot: Slot of the state that a rollback goes back to; NO_SLOT until one is kept.
+        canvas_hw: Height and width in px of the canvas of single pairs; empty before the start.
         micro_batch: Pairs that a rank computes at once at most, after memory ran out; 0 is all.
     """
 
@@ -88,6 +90,7 @@ class TrainState:
     rollbacks: int = 0
     good_slot: int = 0
     micro_batch: int = 0
+    canvas_hw: list[int] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as JSON types."""

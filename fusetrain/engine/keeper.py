@@ -224,7 +224,7 @@ def restore(content: Mapping[str, Any], detector: nn.Module, runner: StepRunner)
         _restore_optimizer(content["optimizer"], runner.optimizer)
         if runner.scaler.is_enabled() and content["scaler"]:
             runner.scaler.load_state_dict(content["scaler"])
-        runner.pending_skip = bool(content.get("pending_skip", False))
+        runner.pending_skip = content.get("pending_skip")
         _restore_random_state(content["rng"])
     except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RunError(f"the checkpoint does not fit this run: {error!r}") from error

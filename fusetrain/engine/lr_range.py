@@ -16,6 +16,7 @@ from fusetrain.sample import Batch
 
 NEIGHBOUR = 0.8
 TORN = 4.0
+SCALE_TRIES = 24  # a scaler halves 2^16 at each of them
 LEAST_FALL = 0.05
 EDGE = 3  # first and last points, at which a slope means little
 
@@ -61,14 +62,28 @@ def range_test(
     for updates, rate in enumerate(rates):
         for group in runner.optimizer.param_groups:
             group["lr"] = rate * scales.get(group["part"], 1.0)
-        sums, made = runner.step(next(batches), updates=updates)
-        *terms, pairs = sums.tolist()
-        if made == updates:  # not finite
+        loss = _loss_of_step(runner, batches, updates=updates)
+        if loss is None:
             break
-        losses.append(sum(terms) / pairs)
-        if losses[-1] > TORN * min(losses):
+        losses.append(loss)
+        if loss > TORN * min(losses):
             break
     return judged(list(rates)[: len(losses)], losses)
+
+
+def _loss_of_step(
+    runner: StepRunner, batches: Iterator[Sequence[Batch]], *, updates: int
+) -> float | None:
+    """Return the mean loss of a step; None where it was skipped as not finite.
+
+    A gradient scaler skips steps until it has found its scale; these are made again.
+    """
+    for _ in range(SCALE_TRIES if runner.scaler.is_enabled() else 1):
+        sums, _ = runner.step(next(batches), updates=updates)
+        *terms, pairs = sums.tolist()
+        if pairs > 0.0:
+            return float(sum(terms) / pairs)
+    return None
 
 
 def smooth(losses: Sequence[float]) -> list[float]:

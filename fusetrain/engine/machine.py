@@ -7,11 +7,9 @@ into the run's config and reused by `resume`.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 import shutil
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,13 +19,12 @@ import torch
 from torch.utils import deterministic
 
 from fusetrain import launched
+from fusetrain.allocator import keep_freed_memory
 from fusetrain.errors import ResourceError
 
 Precision = Literal["bf16", "fp16"] | None
 
 COMPILERS = ("g++", "clang++", "c++", "gcc", "clang", "cc", "cl")
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_MAX = -4
 
 
 @dataclass(frozen=True)
@@ -136,16 +133,6 @@ def default_machine() -> Machine:
         workers=0,
         deterministic=True,
     )
-
-
-def keep_freed_memory() -> None:
-    """Ask glibc to keep freed blocks: a training step allocates the same ones again and again."""
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_MAX, 0)
-        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def describe(machine: Machine) -> str:

@@ -35,7 +35,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 def free_cached(device: torch.device) -> None:
     """Give back to the system what PyTorch, or the C library, keeps for later allocations.
 
-    On a CPU freed blocks are kept on purpose (`machine.keep_freed_memory`); the code that oneDNN
+    On a CPU freed blocks are kept on purpose (`allocator.keep_freed_memory`); the code that oneDNN
     compiles for a smaller batch needs room beside them.
     """
     if device.type == "cuda":

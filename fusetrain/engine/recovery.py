@@ -69,13 +69,40 @@ class Recovery:
         self.path_of = path_of
         self._recent: deque[dict[str, Any]] = deque(maxlen=2)
 
-    def saw(self, batches: Sequence[Batch], state: TrainState) -> None:
-        """Remember the pairs of the step that was just made, before its outcome is known."""
+    def saw(self, batches: Sequence[Batch], state: TrainState, *, rate: float) -> None:
+        """Remember the pairs of the step that is about to be made, whose outcome is not known."""
         rows = [row for batch in batches for row in batch.sample_ids.tolist()]
-        self._recent.append({"slot": state.slot, "epoch": state.epoch + 1, "samples": rows})
+        step = {"slot": state.slot, "epoch": state.epoch + 1, "samples": rows, "lr": rate}
+        self._recent.append(step)
 
-    def note_skip(self, state: TrainState, *, rate: float) -> None:
-        """Note a step that was skipped as not finite: this one, on a GPU the one before.
+    def note_outcome(self, state: TrainState, *, made: int) -> None:
+        """Count the step whose outcome is known now: this one, on a GPU the one before.
+
+        Raises:
+            DivergedError: Too many were skipped in a row.
+        """
+        self._count(state, self.runner.was_skipped, late=self.runner.lag)
+        state.updates = made
+
+    def note_last_outcome(self, state: TrainState) -> None:
+        """Count the last step of an epoch, if that is still to be done.
+
+        Raises:
+            DivergedError: Too many were skipped in a row.
+        """
+        was_skipped = self.runner.flush()
+        state.updates -= bool(was_skipped)
+        self._count(state, was_skipped, late=0)
+
+    def _count(self, state: TrainState, was_skipped: bool | None, *, late: int) -> None:
+        if was_skipped:
+            state.skipped_in_a_row += 1
+            self._note_skip(state, late=late)
+        elif was_skipped is not None:
+            state.skipped_in_a_row = 0
+
+    def _note_skip(self, state: TrainState, *, late: int) -> None:
+        """Note a step that was skipped as not finite.
 
         With a gradient scaler a skip is how the scale is found, and counted only.
 
@@ -83,23 +110,24 @@ class Recovery:
             DivergedError: There were too many in a row.
         """
         state.skipped += 1
-        step = self._recent[-1 - min(self.runner.lag, len(self._recent) - 1)]
+        step = self._step_seen(state, late=late)
         is_last = state.skipped_in_a_row >= self.tolerance.max_skipped
         if not self.runner.scaler.is_enabled() or is_last:
             paths = [self.path_of(row) for row in step["samples"]]
             self.keeper.log("skipped", **step, paths=paths)
-            values = {
-                **step,
-                "paths": paths,
-                "lr": rate,
-                "skipped_in_a_row": state.skipped_in_a_row,
-            }
+            values = {**step, "paths": paths, "skipped_in_a_row": state.skipped_in_a_row}
             self.keeper.dump(f"bad_batch_{step['slot']}.json", values)
         if is_last:
             raise DivergedError(
                 f"loss or gradients were not finite in {state.skipped_in_a_row} steps in a row "
                 f"(step {step['slot']}, epoch {step['epoch']}, samples {step['samples']})"
             )
+
+    def _step_seen(self, state: TrainState, *, late: int) -> dict[str, Any]:
+        """Return what is known of one of the last steps; of one before a resume, its number."""
+        if not self._recent:
+            return {"slot": state.slot - 1, "epoch": state.epoch + 1, "samples": [], "lr": None}
+        return self._recent[-1 - min(late, len(self._recent) - 1)]
 
     def note_gradients(self, state: TrainState) -> None:
         """Log how many steps of the epoch were clipped or skipped; since a resume, if it had one.

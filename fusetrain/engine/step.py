@@ -79,6 +79,7 @@ class StepRunner:
             parameter for group in optimizer.param_groups for parameter in group["params"]
         ]
         self._pending: LateFlag | None = None
+        self.was_skipped: bool | None = None
         self._running = [
             buffer for buffer in detector.buffers() if buffer.is_floating_point() and buffer.numel()
         ]
@@ -94,6 +95,9 @@ class StepRunner:
         if freeze(parts, stage.frozen):
             self.model = self._wrap(self.detector)
             self._norms = _norms_of(self.detector)
+            # What stands still normalises by its own statistics, which each rank gathered alone.
+            for model in (self.detector, *((self.average.model,) if self.average else ())):
+                distributed.broadcast_tensors(list(model.buffers()))
         training_mode(self.model, parts, stage.frozen)
 
     def seed_draws(self, slot: int) -> None:
@@ -134,25 +138,27 @@ class StepRunner:
             sums = self._gradients(batches)
         skipped = self._apply_gradients()
         self._restore_statistics(statistics, where=skipped)
-        made = updates + 1 - self._skips_to_count(skipped)
+        self.was_skipped = self._known_skip(skipped)
+        made = updates + 1 - bool(self.was_skipped)
         if self.average is not None and made > updates:
             self.average.update(made)
         self.loss_sums = torch.where(skipped > 0, torch.zeros_like(sums), sums)
         return self.loss_sums, made
 
-    def flush(self) -> int:
-        """Return 1 if the last step of a GPU run was skipped and not yet counted, else 0."""
-        pending, self._pending = self._pending, None
-        return 0 if pending is None else int(pending.is_set())
+    def flush(self) -> bool | None:
+        """Return whether the last step of a GPU run was skipped; None where that was told."""
+        was_skipped, self._pending = self.pending_skip, None
+        return was_skipped
 
     @property
-    def pending_skip(self) -> bool:
-        """Whether the last step of a GPU run was skipped and is not yet counted; waits for it."""
-        return self._pending is not None and self._pending.is_set()
+    def pending_skip(self) -> bool | None:
+        """Whether the last step of a GPU run was skipped, which is not told yet; waits for it."""
+        return None if self._pending is None else self._pending.is_set()
 
     @pending_skip.setter
-    def pending_skip(self, was_skipped: bool) -> None:
-        self._pending = LateFlag(torch.ones(())) if was_skipped else None
+    def pending_skip(self, was_skipped: bool | None) -> None:
+        is_late = self.lag > 0 and was_skipped is not None
+        self._pending = LateFlag(torch.tensor(float(bool(was_skipped)))) if is_late else None
 
     def take_counts(self) -> dict[str, int]:
         """Return how many steps were made, clipped and skipped since this was last asked."""
@@ -242,12 +248,13 @@ class StepRunner:
             self.optimizer.step()
         return skipped
 
-    def _skips_to_count(self, skipped: Tensor) -> int:
-        """Return how many skips become known now: this step's on a CPU, the last one's on a GPU."""
-        if skipped.device.type == "cpu":
-            return int(skipped.item() > 0)
-        known, self._pending = self._pending, LateFlag(skipped)
-        return 0 if known is None else int(known.is_set())
+    def _known_skip(self, skipped: Tensor) -> bool | None:
+        """Return what is known now: on a CPU of this step, on a GPU of the one before, if any."""
+        if not self.lag:
+            return bool(skipped.item() > 0)
+        known = self.flush()
+        self._pending = LateFlag(skipped)
+        return known
 
 
 def _norms_of(detector: nn.Module) -> list[SyncedNorm]:

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from fusetrain import distributed
-from fusetrain.engine.checkpoint import TrainState
+from fusetrain.engine.checkpoint import NO_SLOT, TrainState
 from fusetrain.engine.epoch_row import epoch_row
 from fusetrain.engine.infer import StoppedWhileValidating, Validation
 from fusetrain.engine.recovery import Recovery, all_finite
@@ -93,8 +93,10 @@ class Trainer:
             ResourceError: The state cannot be kept, or memory does not suffice for a pair.
         """
         self._clock = self._saved_at = time.perf_counter()
-        if not self.state.slot:
+        if not self.state.slot or self.state.good_slot == NO_SLOT:
             self._check_weights()
+            self.state.good_slot = self.state.slot
+            self.state.schedule = self.scheduler.state_dict()
             self.keeper.keep_good(self.state)
         while self.state.epoch < self.limits.epochs and not self.state.stopped_early:
             try:
@@ -150,15 +152,12 @@ class Trainer:
         if self.scheduler.restarts_at(state.slot):
             self._tell_restart()
         rates = self.scheduler.set(state.slot)
-        self.recovery.saw(batches, state)
+        self.recovery.saw(batches, state, rate=rates[0])
         self.runner.seed_draws(state.slot)
         sums, made = self.runner.step(batches, updates=state.updates)
         self.recovery.note_memory(state)
         self._sums += sums
-        state.skipped_in_a_row = 0 if made > state.updates else state.skipped_in_a_row + 1
-        if state.skipped_in_a_row:
-            self.recovery.note_skip(state, rate=rates[0])
-        state.updates = made
+        self.recovery.note_outcome(state, made=made)
         state.slot += 1
         state.batches += len(batches)
         if self.scheduler.observes_steps:
@@ -194,7 +193,7 @@ class Trainer:
     def _end_epoch(self) -> None:
         """Validate, write the row, judge the epoch, save."""
         state, limits = self.state, self.limits
-        state.updates -= self.runner.flush()
+        self.recovery.note_last_outcome(state)
         self._vitals.trained(state)
         epoch = state.epoch + 1
         self.recovery.note_gradients(state)

@@ -3,7 +3,8 @@
 Binary cross-entropy with the assigned scores as soft targets, CIoU (arXiv 1911.08287) and the
 distribution focal loss (GFL, arXiv 2006.04388, equation 6), the latter two weighted by the target
 score. All are divided by the sum of the target scores over all ranks, so that neither the split
-over ranks nor the number of boxes changes their scale. Computed in float32. A branch that needs no
+over ranks nor the number of boxes changes their scale. Computed in float32. Inside of a region that
+the authors of the labels excluded, background is no mistake and no lesson. A branch that needs no
 suppression learns the same, from one point a box, and its loss is added.
 
 Shape legend: B pairs, M boxes a pair (padded), A anchor points, C classes, R bins, K points that
@@ -133,21 +134,28 @@ class DetectionLoss:
             is_box=is_box,
             min_side_px=predictions.strides_px[0],
         )
+        excluded = _excluded(batch, predictions.anchors_xy_px, num_classes=class_logits.shape[-1])
         scale, mean_pairs = _normaliser(targets.scores, pairs, over_ranks=over_ranks)
         candidates = truth.shape[1] * assigner.top_k
         box_loss, dfl_loss = _box_losses(predictions, targets, candidates)
         items = torch.stack(
             (
                 self.box_gain * box_loss * scale,
-                self.class_gain * self._class_loss(class_logits, targets) * scale,
+                self.class_gain * self._class_loss(class_logits, targets, excluded) * scale,
                 self.dfl_gain * dfl_loss * scale,
             )
         )
         return items, mean_pairs
 
-    def _class_loss(self, class_logits: Tensor, targets: Targets) -> Tensor:
+    def _class_loss(
+        self, class_logits: Tensor, targets: Targets, excluded: Tensor | None
+    ) -> Tensor:
         wanted = targets.scores * (1.0 - self.label_smoothing)
-        return functional.binary_cross_entropy_with_logits(class_logits, wanted, reduction="sum")
+        compare = functional.binary_cross_entropy_with_logits
+        if excluded is None:
+            return compare(class_logits, wanted, reduction="sum")
+        is_unknown = excluded & (targets.scores == 0.0)
+        return compare(class_logits, wanted, reduction="none").masked_fill(is_unknown, 0.0).sum()
 
 
 @dataclass(frozen=True)
@@ -182,6 +190,21 @@ def _at_least_one(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
         batch.classes.new_zeros(pairs, 1),
         batch.is_box.new_zeros(pairs, 1),
     )
+
+
+def _excluded(batch: Batch, anchors_xy_px: Tensor, *, num_classes: int) -> Tensor | None:
+    """Return (B, A, C) bool: classes that are unknown at a point, as it lies in a region of them.
+
+    None where no pair has any.
+    """
+    if not batch.excluded_classes.shape[1]:
+        return None
+    points = anchors_xy_px[None, :, None]  # (1, A, 1, 2) against (B, 1, K, 2)
+    low, high = batch.excluded_xyxy_px[:, None].split(2, dim=-1)
+    is_inside = ((points >= low) & (points < high)).all(dim=-1)  # (B, A, K)
+    own = batch.excluded_classes.unsqueeze(-1)  # (B, K, 1)
+    is_class = (own == torch.arange(num_classes, device=own.device)) | (own < 0)
+    return torch.bmm(is_inside.float(), is_class.float()) > 0.0
 
 
 def _normaliser(target_scores: Tensor, pairs: int, *, over_ranks: bool) -> tuple[Tensor, Tensor]:

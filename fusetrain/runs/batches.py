@@ -6,7 +6,7 @@ caches that the run owns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from torch import nn
@@ -15,7 +15,7 @@ from fusetrain import build, distributed
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import AugmentSettings, Config
 from fusetrain.config.stages import augment_at, run_epochs
-from fusetrain.data.cache import cache_for
+from fusetrain.data.cache import PairCache, cache_for, most_bytes
 from fusetrain.data.dataset import Augmentation, TrainDataset
 from fusetrain.data.disk_build import default_folder, open_or_build
 from fusetrain.data.index import DatasetIndex
@@ -31,6 +31,7 @@ from fusetrain.engine.machine import Machine
 from fusetrain.engine.memory import free_cached, is_out_of_memory, no_memory
 from fusetrain.engine.roles import Validate
 from fusetrain.engine.stages import Inputs
+from fusetrain.launched import place
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.sample import Batch
 
@@ -44,7 +45,7 @@ class BatchSource:
         config: The settings, every choice written out.
         data: The splits.
         machine: Workers, and whether batches go to a GPU.
-        note: Is told in a sentence what the disk cache takes.
+        note: Is told in a sentence what the disk cache takes, or what a cache in memory would.
         interrupted: Asked while a disk cache is built; once true, the run goes without it.
         left_out: Pairs that an earlier part of the run left out.
         on_refusal: Is told each pair of this rank that is left out from now on.
@@ -72,7 +73,12 @@ class BatchSource:
         imgsz = config.train.imgsz
         augmentation = augmentation_of(config.augment)
         stored = stored_long_side(imgsz, augmentation.geometry.scale)
-        ram = config.train.cache == "ram"
+        kind = self._cache_kind(data, note)
+        train_cache, val_cache = (
+            _caches((len(data.train), stored), (len(data.val), imgsz))
+            if kind == "ram"
+            else (None, None)
+        )
         train_out, val_out = (
             _quarantine(config, index, left_out=left_out, on_refusal=on_refusal)
             for index in (data.train, data.val)
@@ -84,20 +90,31 @@ class BatchSource:
             window=data.window,
             seed=config.train.seed,
             balance=config.train.balance,
-            cache=cache_for(len(data.train), stored) if ram else None,
+            cache=train_cache,
             quarantine=train_out,
         )
         self.val_data = ValDataset(
             data.val,
             imgsz=imgsz,
             window=data.window,
-            cache=cache_for(len(data.val), imgsz) if ram else None,
+            cache=val_cache,
             quarantine=val_out,
         )
         for dataset in (self.train_data, self.val_data):
             dataset.reader = replace(dataset.reader, retries=config.train.io_retries)
-            if config.train.cache == "disk":
+            if kind == "disk":
                 dataset.reader = self._on_disk(dataset.reader, note, interrupted)
+
+    def keep_canvas(self, canvas_hw: Sequence[int]) -> list[int]:
+        """Return the canvas of single pairs, on all ranks that of the main one.
+
+        Args:
+            canvas_hw: That of the start of a resumed run; none takes what was found here.
+        """
+        own = canvas_hw or self.train_data.single_canvas_hw
+        height, width = distributed.gather_objects(tuple(own))[0]
+        self.train_data.single_canvas_hw = (height, width)
+        return [height, width]
 
     def train(self, epoch: int, first_batch: int) -> Generator[Batch, None, None]:
         """Yield the training batches of this rank in an epoch, from ``first_batch`` on.
@@ -134,10 +151,16 @@ class BatchSource:
             patience=self._patience,
         )
 
+    def _share_canvases(self) -> None:
+        """Let pairs be shared out by the sizes that the main rank has read; all call at once."""
+        if "canvases_hw" not in vars(self.val_data):
+            self.val_data.canvases_hw = distributed.from_main(lambda: self.val_data.canvases_hw)
+
     def validator(self, loss: DetectionLoss) -> Validate:
         """Return a function that validates a model on all of the validation pairs."""
 
         def run(model: nn.Module, inputs: Inputs, interrupted: Callable[[], bool]) -> Validation:
+            self._share_canvases()
             while True:
                 try:
                     return validate(
@@ -161,6 +184,18 @@ class BatchSource:
 
         return run
 
+    def _cache_kind(self, data: TrainingData, note: Callable[[str], None]) -> str:
+        """Return where decoded pairs stay; say so where memory would be too small to keep them."""
+        counts = len(data.train), len(data.val)
+        kind = build.cache_kind(self.config, *counts)
+        if kind == "none" and self.config.train.cache == "auto" and distributed.is_main():
+            needed = build.cached_bytes(self.config, *counts)
+            note(
+                f"decoded pairs would take up to {needed / 1e9:.1f} GB of memory: they are decoded "
+                "anew in every epoch, unless `train.cache=disk` keeps them"
+            )
+        return kind
+
     def _on_disk(
         self,
         reader: PairReader,
@@ -181,6 +216,16 @@ class BatchSource:
         return reader if built is None else replace(reader, cache=built.cache)
 
 
+def _caches(*wanted: tuple[int, int]) -> list[PairCache]:
+    """Return a cache for each number of pairs and their long side in px; ranks of a host share."""
+    needed = [most_bytes(num_pairs, long_side) for num_pairs, long_side in wanted]
+    whole = sum(needed) * place().local_world_size
+    return [
+        cache_for(num_pairs, long_side, share=own / whole)
+        for (num_pairs, long_side), own in zip(wanted, needed, strict=True)
+    ]
+
+
 def _quarantine(
     config: Config,
     index: DatasetIndex,
@@ -193,6 +238,7 @@ def _quarantine(
         index,
         policy=config.train.on_bad_sample,
         most=config.train.max_bad_samples,
+        retries=config.train.io_retries,
         on_refusal=on_refusal,
     )
     made.restore(left_out)

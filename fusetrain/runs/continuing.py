@@ -18,7 +18,7 @@ from fusetrain import build
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config, PlanChange
 from fusetrain.config.stages import run_epochs
-from fusetrain.engine.checkpoint import TrainState
+from fusetrain.engine.checkpoint import NO_SLOT, TrainState
 from fusetrain.engine.weights import WeightsInfo
 from fusetrain.errors import ConfigError, DataError, RunError
 from fusetrain.results.run_dir import RunDir
@@ -61,6 +61,8 @@ def going_on(
         note(change)
     config = _continued(wanted, trained, state=state)
     data = _same_data(config, context, run=run, is_change_accepted=accepted.data_change)
+    if context["data"] != fingerprint(data):
+        state.canvas_hw = []
     old_slot = state.slot
     steps, old_steps = _steps_per_epoch(config, data), context["steps_per_epoch"]
     if steps != old_steps or _group_of(config) != _group_of(trained):
@@ -71,7 +73,10 @@ def going_on(
             f"steps an epoch: {steps} now, {old_steps} before; epoch {state.epoch + 1} of the "
             "run starts anew"
         )
-    if (run_epochs(config), steps) != (run_epochs(trained), old_steps):
+    is_planned_anew = (run_epochs(config), steps) != (run_epochs(trained), old_steps)
+    if is_planned_anew or _group_of(config) != _group_of(trained):
+        state.good_slot = NO_SLOT  # what was kept stands in the old plan
+    if is_planned_anew:
         note(_plan_change((trained, old_steps, old_slot), (config, steps, state.slot), state))
     return config, data
 

@@ -54,7 +54,7 @@ def measure_plan(config: Config, data: TrainingData, *, ranks: int = 1) -> list[
         ("classes", ", ".join(data.train.class_names)),
         ("detector", f"{config.model.fusion}, size {config.model.size}"),
         *_cost(session),
-        *_disk_cache(config, source),
+        *_cache(session, source),
         ("batch", f"{build.batch_size(config)} x {train.accumulate} accumulated"),
         *([("processes", f"{ranks}, {share['batch']} pairs of a batch each")] * (ranks > 1)),
         ("steps", f"{plan.steps_per_epoch} an epoch, {plan.total_steps} in all"),
@@ -88,9 +88,14 @@ def _advice(session: Session) -> list[Advice]:
     )
 
 
-def _disk_cache(config: Config, source: batches.BatchSource) -> list[tuple[str, str]]:
-    """Return the row that says what the cache files take, if there are to be any."""
-    if config.train.cache != "disk":
+def _cache(session: Session, source: batches.BatchSource) -> list[tuple[str, str]]:
+    """Return the row that says where decoded pairs stay and what they take, if they do."""
+    counts = len(session.data.train), len(session.data.val)
+    kind = build.cache_kind(session.config, *counts)
+    if kind == "ram":
+        size = build.cached_bytes(session.config, *counts)
+        return [("cache", f"in memory, {size / 1e9:.2f} GB at most")]
+    if kind == "none":
         return []
     size = sum(cache_bytes(data.reader) for data in (source.train_data, source.val_data))
     return [("disk cache", f"{size / 1e9:.2f} GB in {default_folder()}")]

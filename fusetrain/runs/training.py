@@ -130,6 +130,7 @@ def run_session(
             left_out=[Refusal.from_json(values) for values in state.quarantine],
             on_refusal=lambda refusal: note_refusal(refusal, state, partial(log, run), reporter),
         )
+        state.canvas_hw = source.keep_canvas(state.canvas_hw)
         artifacts.write_start(run, source, session.data, warn=reporter.on_note)
         failpoint("training:begun")
         distributed.wait_for_main()

@@ -9,6 +9,9 @@ from typing import Any, TypeGuard
 
 from fusetrain.schedule.curves import EpochValued
 
+# More than any run has; a float can hold numbers whose products it cannot.
+MOST_EPOCHS = 1e9
+MOST_STEPS = 1e15
 KeyProblem = tuple[tuple[str | int, ...], str]
 """Key path below `schedule`, and what is wrong there."""
 
@@ -62,8 +65,10 @@ def length_in_steps(value: Any, steps_per_epoch: int) -> int:
         steps = value.get("steps")
         if set(value) != {"steps"} or not is_amount(steps) or steps != int(steps):
             raise ValueError(expected)
+        if steps > MOST_STEPS:
+            raise ValueError(expected)
         return int(steps)
-    if not is_amount(value):
+    if not is_amount(value) or value > MOST_EPOCHS:
         raise ValueError(expected)
     return math.floor(value * steps_per_epoch + 0.5)
 

@@ -11,12 +11,12 @@ PLAIN = Look(None, None, ir_noise=0.0, ir_shift_xy=(0, 0))
 NO_BOXES: NDArray[np.float64] = np.zeros((0, 4))
 
 
-def donor(*boxes: tuple[int, int, int, int], zoom: float = 1.0) -> Donor:
+def donor(*boxes: tuple[int, int, int, int], zoom: float = 1.0, fliplr: float = 0.5) -> Donor:
     """A dark image whose boxes are bright, in infrared by a level of their own."""
     pixels = np.full((160, 200, 4), 20, np.uint8)
     for left, top, right, bottom in boxes:
         pixels[top:bottom, left:right] = (240, 240, 240, 200)
-    return Donor(pixels, np.array(boxes, np.float64), zoom, PLAIN)
+    return Donor(pixels, np.array(boxes, np.float64), zoom, PLAIN, fliplr)
 
 
 def canvas_of(level: int = 20) -> NDArray[np.uint8]:
@@ -75,8 +75,22 @@ def test_no_more_than_the_most_are_pasted_and_none_of_a_background() -> None:
     many = donor(*((x, y, x + 8, y + 8) for x in range(5, 190, 20) for y in range(5, 150, 20)))
     boxes, numbers = paste_objects(np.random.default_rng(0), canvas_of(), NO_BOXES, many)
     assert len(boxes) == len(numbers) == MAX_PASTED
-    empty = Donor(many.pixels, NO_BOXES, 1.0, PLAIN)
+    empty = Donor(many.pixels, NO_BOXES, 1.0, PLAIN, 0.5)
     assert paste_objects(np.random.default_rng(0), canvas_of(), NO_BOXES, empty)[1] == []
+
+
+@pytest.mark.parametrize(("fliplr", "is_mirrored"), [(0.0, False), (1.0, True)])
+def test_objects_are_mirrored_as_often_as_pictures(fliplr: float, is_mirrored: bool) -> None:
+    given = donor((40, 40, 80, 80), fliplr=fliplr)
+    given.pixels[40:80, 40:60] = 90  # the left half is darker
+    for seed in range(10):
+        canvas = canvas_of()
+        ((left, top, right, bottom),), _ = paste_objects(
+            np.random.default_rng(seed), canvas, NO_BOXES, given
+        )
+        inside = canvas[round(top) : round(bottom), round(left) : round(right), 0].astype(float)
+        first, second = np.array_split(inside, 2, axis=1)
+        assert bool(first.mean() > second.mean()) is is_mirrored
 
 
 def test_an_object_at_the_border_keeps_its_box() -> None:

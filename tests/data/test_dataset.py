@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,43 @@ def test_the_cache_changes_no_pixel(painted_set: PaintedSet) -> None:
         for row in range(len(index)):
             assert_same(cached[SampleKey(epoch, row, True)], plain[SampleKey(epoch, row, True)])
     assert len(cache) == len(index)
+
+
+def as_regions(index: DatasetIndex) -> DatasetIndex:
+    """Return the index with a region of any class wherever a box is."""
+    return replace(
+        index,
+        ignored_ends=index.box_ends,
+        ignored_boxes=index.boxes,
+        ignored_classes=np.full(len(index.boxes), -1),
+    )
+
+
+def test_excluded_regions_go_where_boxes_go(painted_set: PaintedSet) -> None:
+    index = painted_set(*SIZES)
+    augmentation = replace(FULL, copy_paste=0.0)
+    plain, regional = (
+        TrainDataset(own, imgsz=128, augmentation=augmentation)
+        for own in (index, as_regions(index))
+    )
+    num_boxes = 0
+    for epoch in range(6):
+        for row in range(len(index)):
+            key = SampleKey(epoch, row, compose=epoch < 4)
+            sample = regional[key]
+            assert_same(sample, plain[key])
+            assert not len(plain[key].excluded_classes)
+            assert sample.excluded_classes.tolist() == [-1] * len(sample.excluded_xyxy_px)
+            places = set(map(tuple, sample.excluded_xyxy_px.tolist()))
+            assert set(map(tuple, sample.boxes_xyxy_px.tolist())) <= places
+            num_boxes += len(sample.classes)
+    assert num_boxes > 50
+
+
+def test_excluded_regions_are_letterboxed_like_boxes(painted_set: PaintedSet) -> None:
+    sample = ValDataset(as_regions(painted_set((120, 160))), imgsz=96).draw(0, None)
+    assert len(sample.classes) > 0
+    np.testing.assert_array_equal(sample.excluded_xyxy_px, sample.boxes_xyxy_px)
 
 
 def test_a_cached_pair_is_not_changed_by_augmentation(painted_set: PaintedSet) -> None:

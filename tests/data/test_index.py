@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusetrain.checks.audit import audit_path
 from fusetrain.data.index import DatasetIndex, PackedPaths, count_pairs, scan_split
 from fusetrain.data.spec import load_spec
 
@@ -85,6 +86,17 @@ def test_files_in_subfolders_and_with_any_case_are_paired(make_pairs: MakePairs)
 
 
 @pytest.mark.fault(40)
+def test_link_to_itself_is_a_picture_that_cannot_be_read(make_pairs: MakePairs) -> None:
+    path = make_pairs()
+    picture = path.parent / "images/train/train_001.jpg"
+    picture.unlink()
+    picture.symlink_to(picture.name)
+    report = audit_path(path)
+    assert [(entry.code, entry.path) for entry in report.findings if entry.level == "error"] == [
+        ("I01", "images/train/train_001.jpg")
+    ]
+
+
 def test_loop_of_links_ends(make_pairs: MakePairs) -> None:
     path = make_pairs(train=2)
     (path.parent / "images/train/again").symlink_to(path.parent / "images/train")

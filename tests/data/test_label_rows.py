@@ -87,6 +87,34 @@ def test_coco_rows_are_joined_by_folders_or_by_stem(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("names", "paths", "wanted"),
+    [
+        (["camA/0.png"], ["images/camA/0.png", "images/camB/0.png"], [True, False]),
+        (["0.png"], ["images/camA/0.png", "images/camB/0.png"], [False, False]),
+        (["0.png"], ["images/camA/0.png", "images/camA/0.png"], [True, True]),
+        (["other/0.png"], ["images/camB/0.png"], [True]),
+        (["A/0.png", "B/0.png"], ["x/A/0.png", "x/B/0.png", "x/C/0.png"], [True, True, False]),
+    ],
+)
+def test_boxes_of_one_image_are_given_to_no_other(
+    tmp_path: Path, names: list[str], paths: list[str], wanted: list[bool]
+) -> None:
+    numbered = list(enumerate(names))
+    document = {
+        "images": [{"id": n, "file_name": name, "height": 48, "width": 64} for n, name in numbered],
+        "annotations": [
+            {"id": n, "image_id": n, "category_id": 0, "bbox": [16, 12, 24, 24]}
+            for n, _ in numbered
+        ],
+        "categories": [{"id": 0, "name": "n"}],
+    }
+    (tmp_path / "t.json").write_text(json.dumps(document))
+    reader = LabelReader(str(tmp_path), LabelSet("t.json", "coco"), ("n",))
+    found, _ = read_coco_rows(reader, [LabelRow("", path) for path in paths])
+    assert [entry is not None for entry in found] == wanted
+
+
 def test_names_of_several_label_sets_are_joined(tmp_path: Path) -> None:
     for folder, names in (("a", ("zebra", "ant")), ("b", ("mole",))):
         (tmp_path / folder).mkdir()

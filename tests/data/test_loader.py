@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +110,17 @@ def test_collate_pads_boxes_and_keeps_their_bookkeeping() -> None:
     assert batch.rgb.shape == (3, 3, 32, 64)
     assert batch.ir.shape == (3, 1, 32, 64)
     assert batch.canvas_from_original[:, 3].tolist() == [4.0, 5.0, 6.0]
+
+
+def test_collate_pads_excluded_regions_with_empty_ones() -> None:
+    region = np.array([[1.0, 2.0, 3.0, 4.0]], np.float32)
+    other = replace(sample(2, 5), excluded_xyxy_px=region, excluded_classes=np.array([-1]))
+    batch = collate([sample(1, 4), other])
+    assert batch.excluded_xyxy_px.tolist() == [[[0.0] * 4], region.tolist()]
+    assert batch.excluded_classes.tolist() == [[0], [-1]]
+    assert batch.boxes_xyxy_px.shape == (2, 2, 4)
+    assert batch.part(1, 2).excluded_classes.tolist() == [[-1]]
+    assert batch.blank().excluded_classes.shape == (1, 0)
 
 
 @pytest.mark.fault(37)

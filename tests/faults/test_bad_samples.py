@@ -184,6 +184,29 @@ def test_read_error_that_passes_is_only_a_pause(training: Training) -> None:
     assert done.weights_digest() == plain.weights_digest()
 
 
+@pytest.mark.fault(31)
+@pytest.mark.parametrize("policy", ["fail", "skip"])
+def test_header_that_cannot_be_read_for_a_while_is_only_a_pause(
+    training: Training, policy: Policy
+) -> None:
+    path = training.root / "images/train/train_002.jpg"
+    data = path.read_bytes()
+    index = scan_split(load_spec(training.root / "data.yaml"), "train").index
+    path.unlink()
+    path.symlink_to("/proc/self/mem")
+
+    def mend() -> None:
+        (path.parent / "new").write_bytes(data)
+        (path.parent / "new").replace(path)
+
+    impatient = Quarantine(index, policy="skip")
+    assert impatient.size_hw(2) is None
+    threading.Timer(0.2, mend).start()
+    patient = Quarantine(index, policy=policy, retries=3)
+    assert patient.size_hw(2) is not None
+    assert not patient.take_news()
+
+
 @pytest.mark.slow
 @pytest.mark.fault(31)
 def test_read_error_that_stays_follows_the_policy(training: Training) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from trainings import Trained, Training
 
+from fusetrain.engine.step import StepRunner
 from fusetrain.errors import DivergedError
 
 # The loss itself overflows from the first step on.
@@ -45,6 +46,34 @@ def test_steps_without_a_finite_loss_are_dumped_rolled_back_and_end_the_run(
     (row,) = dumped["samples"]
     assert dumped["paths"] == [f"images/train/train_00{row}.jpg"]
     assert dumped["epoch"] == 1
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_steps_that_are_known_late_are_counted_over_the_ends_of_epochs(
+    training: Training, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where it is known one step later that a step was skipped."""
+    monkeypatch.setattr(StepRunner, "lag", 1)
+    train = {"batch": batch, "epochs": 8, "max_skipped": 4, "max_rollbacks": 0}
+    with pytest.raises(DivergedError, match="4 steps in a row"):
+        training(loss={"box": 1e38}, train=train)
+    slots = [event["slot"] for event in training.last.events("skipped")]
+    assert slots == [0, 1, 2, 3]
+
+
+@pytest.mark.fault(20)
+def test_skip_that_is_known_after_a_stop_at_the_end_of_an_epoch_is_counted(
+    training: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StepRunner, "lag", 1)
+    poison = {"loss": {"box": 1e38}, "train": {"epochs": 2, "max_skipped": 99}}
+    stopped = training.stopped_at(5, **poison)
+    assert (stopped.state["batches"], stopped.state["skipped"]) == (5, 4)
+    done = training(saved=stopped, **poison)
+    assert done.state["skipped"] == 10
+    assert done.state["updates"] == 0
+    assert [event["slot"] for event in done.events("skipped")] == list(range(10))
 
 
 @pytest.mark.fault(20)

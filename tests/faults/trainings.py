@@ -31,6 +31,7 @@ TINY: dict[str, dict[str, Any]] = {
     "train": {
         **{"epochs": 2, "batch": 1, "imgsz": 64, "device": "cpu", "threads": 1, "workers": 0},
         "amp": False,
+        "cache": "none",  # so that what happens to a file meets the training
     },
     "schedule": {"warmup": {"epochs": 1}},
 }

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 
 import fusetrain as package
 from fusetrain.data.demo import write_demo
@@ -193,7 +194,9 @@ def test_error_of_one_rank_is_told_once_and_passes_through_the_launcher(tmp_path
     write_demo(tmp_path / "set", num_pairs=20)
     config = tmp_path / "train.yaml"
     config.write_text(TINY.format(data=tmp_path / "set" / "data.yaml", project=tmp_path / "runs"))
-    with launched(config, "--set", "train.epochs=40", "--max-restarts", "2") as (process, _):
+    reads_each_time = ("--set", "train.cache=none")  # so that the lost picture is missed
+    words = ("--set", "train.epochs=40", "--max-restarts", "2", *reads_each_time)
+    with launched(config, *words) as (process, _):
         gone = next((tmp_path / "set" / "images" / "train").iterdir())
         gone.unlink()
         started = time.monotonic()
@@ -203,6 +206,36 @@ def test_error_of_one_rank_is_told_once_and_passes_through_the_launcher(tmp_path
     assert message.count("─ Data") == 1
     assert gone.name in message
     assert "Traceback" not in message
+
+
+def test_part_that_a_stage_freezes_is_the_same_on_all_ranks_and_after_a_stop(
+    tiny_config: Path, fusetrain: Command
+) -> None:
+    """A part that stands still normalises by its statistics, which the ranks gathered alone."""
+    stages = "train.stages=[{epochs: 1}, {epochs: 2, freeze: [backbone_ir]}]"
+    words = ("--set", stages, "--set", "train.amp=false")
+    whole = fusetrain(
+        *("train", "--config", tiny_config, "--devices", "2", "--name", "whole", *words),
+        timeout=600,
+    )
+    assert whole.returncode == 0, whole.stderr
+    runs = tiny_config.parent / "runs"
+    with launched(tiny_config, *words) as (process, _):
+        while not in_last_epoch(runs / "exp"):
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGTERM)
+        _, message = process.communicate(timeout=120)
+    assert process.returncode == 75, message
+    rest = fusetrain("resume", runs / "exp", "--devices", "2", timeout=600)
+    assert rest.returncode == 0, rest.stderr
+    one, other = (read_newest(runs / name / "weights")[0]["model"] for name in ("whole", "exp"))
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+def in_last_epoch(run: Path) -> bool:
+    """Return whether a run of three epochs has saved a step of the last one."""
+    state = read_newest(run / "weights")[0]["state"]
+    return bool(state["epoch"] == 2 and state["batches"])
 
 
 def test_divergence_exits_7_as_in_one_process(tiny_config: Path, fusetrain: Command) -> None:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -102,6 +103,46 @@ def test_padding_does_not_change_the_loss() -> None:
     torch.testing.assert_close(
         DetectionLoss()(raw, padded).items, DetectionLoss()(raw, batch).items
     )
+
+
+def excluding(batch: Batch, *regions: tuple[float, float, float, float, int]) -> Batch:
+    """Return the batch with regions (x1, y1, x2, y2, class) in its second pair, and padding."""
+    rows = torch.tensor([regions, [(0.0, 0.0, 0.0, 0.0, 0)] * len(regions)]).flip(0)
+    return replace(batch, excluded_xyxy_px=rows[..., :4], excluded_classes=rows[..., 4].long())
+
+
+def class_gradient(raw: RawPredictions, batch: Batch) -> torch.Tensor:
+    (gradient,) = torch.autograd.grad(DetectionLoss()(raw, batch).total, raw.class_logits)
+    return gradient
+
+
+@pytest.mark.parametrize("own_class", [-1, 0, 1, 2])
+def test_background_in_an_excluded_region_teaches_nothing(own_class: int) -> None:
+    """Points at 8, 24, 40 and 56 px along both axes: four of them lie in the region."""
+    raw, batch = example(0)
+    free = class_gradient(raw, batch)
+    regional = class_gradient(raw, excluding(batch, (0.0, 24.0, 40.0, 56.0, own_class)))
+    unknown = torch.zeros(2, 16, 3, dtype=torch.bool)
+    columns = range(3) if own_class < 0 else [own_class]
+    for point in (4, 5, 8, 9):
+        unknown[1, point, list(columns)] = True
+    assert (free != 0).all()
+    torch.testing.assert_close(regional, torch.where(unknown, 0.0, free))
+
+
+def test_a_box_in_an_excluded_region_is_learned_as_elsewhere() -> None:
+    raw, batch = example(1)
+    free = class_gradient(raw, batch)
+    regional = class_gradient(raw, excluding(batch, (0.0, 0.0, 64.0, 64.0, -1)))
+    targets = DetectionLoss()(raw, batch)
+    assert targets.items.isfinite().all()
+    learned = regional[1] != 0
+    assert 0 < learned[:, 1].sum() <= 10
+    assert not learned[:, [0, 2]].any()
+    torch.testing.assert_close(regional[1][learned], free[1][learned])
+    torch.testing.assert_close(regional[0], free[0])
+    terms = DetectionLoss()(raw, excluding(batch, (0.0, 0.0, 64.0, 64.0, -1)))
+    torch.testing.assert_close(terms.items[[0, 2]], targets.items[[0, 2]])
 
 
 def test_descent_on_the_logits_alone_finds_the_box() -> None:

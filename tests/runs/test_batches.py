@@ -9,11 +9,13 @@ import pytest
 
 from fusetrain import build
 from fusetrain.config.schema import AugmentSettings, Config
+from fusetrain.data.cache import MEMORY_SHARE, PairCache
 from fusetrain.data.dataset import TrainDataset
 from fusetrain.data.index import scan_split
 from fusetrain.data.order import SampleKey
 from fusetrain.data.spec import load_spec
 from fusetrain.data.transforms import PADDING
+from fusetrain.launched import Place
 from fusetrain.runs.batches import BatchSource, augmentation_of
 from fusetrain.runs.session import choose_machine
 from fusetrain.sample import PairedSample
@@ -123,3 +125,66 @@ def test_base_of_an_adapter_always_sees_its_image_where_it_is(
         is_dropped = bool((grey[:, :3].all(1) | grey[:, 3]).all())
         assert is_dropped is (grey_at_first or epoch >= 2)
     assert source.train_data.augmentation.photometric.ir_shift == 0.4
+
+
+@pytest.mark.parametrize(
+    ("wanted", "share", "kind"),
+    [("auto", 0.25, "ram"), ("auto", 0.0, "none"), ("none", 0.25, "none"), ("ram", 0.0, "ram")],
+)
+def test_pairs_stay_in_memory_where_little_is_needed_or_where_it_is_asked_for(
+    make_pairs: MakePairs, monkeypatch: pytest.MonkeyPatch, wanted: str, share: float, kind: str
+) -> None:
+    monkeypatch.setattr("fusetrain.data.cache.UNASKED_SHARE", share)
+    train = {"cache": wanted, "imgsz": 64, "batch": 2, "device": "cpu", "workers": 0}
+    config = Config.model_validate({"data": str(make_pairs()), "train": train})
+    data, notes = build.open_data(config), list[str]()
+    source = BatchSource(config, data, choose_machine(config), note=notes.append)
+    rows = sorted(row for batch in source.train(0, 0) for row in batch.sample_ids.tolist())
+    assert rows == list(range(len(data.train)))
+    kept = source.train_data.reader.cache, source.val_data.reader.cache
+    assert [cache is not None for cache in kept] == [kind == "ram"] * 2
+    if isinstance(kept[0], PairCache):
+        most = build.cached_bytes(config, len(data.train))
+        assert len(kept[0]) == len(data.train)
+        assert 0 < kept[0].used_bytes <= most
+    asks = wanted == "auto" and kind == "none"
+    assert len(notes) == asks
+    assert all("`train.cache=disk`" in note and "0.0 GB" in note for note in notes)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+def test_caches_of_all_splits_and_ranks_share_the_memory_that_is_free(
+    make_pairs: MakePairs, monkeypatch: pytest.MonkeyPatch, ranks: int
+) -> None:
+    free = 100_000
+    monkeypatch.setattr("fusetrain.data.cache.free_memory_bytes", lambda: free)
+    here = Place(world_size=ranks, local_world_size=ranks, address="127.0.0.1", port=1)
+    monkeypatch.setattr("fusetrain.runs.batches.place", lambda: here)
+    train = {"cache": "ram", "imgsz": 64, "batch": 2, "device": "cpu", "workers": 0}
+    config = Config.model_validate({"data": str(make_pairs()), "train": train})
+    source = BatchSource(config, build.open_data(config), choose_machine(config))
+    caches = [source.train_data.reader.cache, source.val_data.reader.cache]
+    taken = sum(cache.capacity_bytes for cache in caches if isinstance(cache, PairCache)) * ranks
+    assert 0.9 * MEMORY_SHARE * free < taken <= MEMORY_SHARE * free
+
+
+def test_a_resumed_run_keeps_the_canvas_of_its_start(make_pairs: MakePairs) -> None:
+    train = {"imgsz": 64, "batch": 2, "device": "cpu", "workers": 0}
+    config = Config.model_validate({"data": str(make_pairs()), "train": train})
+    source = BatchSource(config, build.open_data(config), choose_machine(config))
+    found = source.keep_canvas([])
+    assert found == list(source.train_data.single_canvas_hw)
+    other = [found[0] + 32, found[1] + 64]
+    assert source.keep_canvas(other) == other
+    key = SampleKey(0, 0, False)
+    assert list(source.train_data[key].pixels.shape[:2]) == other
+
+
+def test_ranks_of_a_host_share_what_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config.model_validate({"train": {"imgsz": 64}, "augment": {"scale": 0.5}})
+    needed = 100 * 96 * 96 * 4 + 10 * 64 * 64 * 4
+    assert build.cached_bytes(config, 100, 10) == needed
+    monkeypatch.setattr("fusetrain.data.cache.free_memory_bytes", lambda: 8 * needed)
+    for ranks, kind in ((1, "ram"), (2, "ram"), (3, "none")):
+        monkeypatch.setattr("fusetrain.build.place", lambda ranks=ranks: Place(0, ranks, 0, ranks))
+        assert build.cache_kind(config, 100, 10) == kind

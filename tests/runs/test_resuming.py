@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from fusetrain.build import plan_from_config
 from fusetrain.cli.app import run
@@ -15,6 +17,7 @@ from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
 from fusetrain.durable import write_durably
 from fusetrain.engine.checkpoint import pack, read_newest
+from fusetrain.engine.step import StepRunner
 from fusetrain.rules import config_checks
 
 Capture = pytest.CaptureFixture[str]
@@ -63,6 +66,45 @@ def test_longer_run_is_planned_anew_and_closes_the_mosaic_later(
         plan.row(plan.last_step_of(epoch))[0] for epoch in range(4)
     ]
     capsys.readouterr()
+
+
+class Poison:
+    """Makes the gradients of the steps from the first to before the last one not finite."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.slots = range(first, last)
+        self.done = 0
+        self.real = StepRunner._apply_gradients
+
+    def __call__(self, runner: StepRunner) -> torch.Tensor:
+        if self.done in self.slots:
+            for parameter in runner.detector.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.fill_(float("nan"))
+        self.done += 1
+        return self.real(runner)
+
+
+@pytest.mark.parametrize(
+    "words", [("train.epochs=4",), ("train.epochs=4", "train.batch=1"), ("train.epochs=5",)]
+)
+def test_rollback_after_a_new_plan_stays_in_it(
+    folder: Path, words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(folder, stop_early)
+    poison = Poison(1, 3)
+    monkeypatch.setattr(StepRunner, "_apply_gradients", lambda runner: poison(runner))
+    sets = [part for word in (*words, "train.max_skipped=2") for part in ("--set", word)]
+    assert run(["resume", RUN, "--accept-change", *sets]) == 0
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    events = [event for event in map(json.loads, lines) if event["event"] in ("start", "rollback")]
+    start, rollback = events[-2:]
+    assert (start["event"], rollback["event"]) == ("start", "rollback")
+    assert rollback["slot"] == start["slot"] > 0
+    config = config_of(folder)
+    assert len(rows(folder)) == config.train.epochs
+    plan = plan_from_config(config, steps_per_epoch=4 // int(config.train.batch))
+    assert float(rows(folder)[-1]["lr0"]) == pytest.approx(plan.row(plan.total_steps - 1)[0])
 
 
 def test_longer_run_forgets_an_early_stop_and_gets_its_patience_anew(

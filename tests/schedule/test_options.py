@@ -114,6 +114,8 @@ def test_good_settings_have_no_problems(schedule: dict[str, Any]) -> None:
         ({"t_max": [3]}, "t_max", "not [3]"),
         ({"name": "step", "milestones": 3}, "milestones", "should be a valid list, not 3"),
         ({"name": "step", "milestones": [-1]}, "milestones", "at least 0, not -1"),
+        ({"name": "step", "milestones": [1e308]}, "milestones", "at least 0, not 1e+308"),
+        ({"name": "step", "milestones": [{"steps": 1e300}]}, "milestones", "at least 0, not"),
         ({"name": "step", "milestones": [True]}, "milestones", "not True"),
         ({"name": "step", "gamma": 0}, "gamma", "greater than 0"),
         ({"name": "nowhere.at_all:Curve"}, "name", "cannot be imported"),

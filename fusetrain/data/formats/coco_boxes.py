@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fusetrain.data.annotations import is_set
 from fusetrain.data.formats.coco_parts import MAX_SIDE_PX, Complaints, shown_id
 from fusetrain.data.labels import LabelProblem
 
@@ -109,7 +110,8 @@ class _Reading:
             row = self.image_rows[entry["image_id"]]
             number = self.numbers[entry["category_id"]]
             left, top, width, height = box = entry["bbox"]
-            is_ignored = entry.get("iscrowd") or entry.get("ignore")
+            marks = entry.get("iscrowd"), entry.get("ignore")
+            is_ignored = any(marks) and any(map(is_set, marks))
         except (KeyError, TypeError, ValueError, AttributeError):
             self._refuse(entry, position)
             return

@@ -16,7 +16,7 @@ import math
 import os
 from collections.abc import Mapping
 
-from fusetrain.data.annotations import Annotations
+from fusetrain.data.annotations import Annotations, is_set
 from fusetrain.data.files import read_bytes
 from fusetrain.data.formats.text_lines import (
     Box,
@@ -117,7 +117,7 @@ def _label(element: Element) -> str:
 
 def _is_marked(element: Element, tag: str) -> bool:
     mark = element.first(tag)
-    return mark is not None and mark.text not in ("", "0", "Unspecified")
+    return mark is not None and is_set(mark.text)
 
 
 def _box(element: Element, *, shift: float) -> Box:

@@ -38,6 +38,20 @@ def document() -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("key", ["iscrowd", "ignore"])
+@pytest.mark.parametrize(
+    ("mark", "num_ignored"),
+    [(0, 0), ("0", 0), (False, 0), ("False", 0), (None, 0), (1, 1), ("1", 1), (True, 1)],
+)
+def test_marks_of_crowds_are_spelt_in_several_ways(
+    key: str, mark: object, num_ignored: int
+) -> None:
+    given = document()
+    given["annotations"][2].pop("iscrowd")
+    given["annotations"][2][key] = mark
+    assert CocoFile.from_document(given, name="a.json").annotations(0).num_ignored == num_ignored
+
+
 def test_boxes_are_joined_with_their_images_by_id() -> None:
     found = CocoFile.from_document(document(), name="a.json")
     assert found.class_names == ("person", "dog")

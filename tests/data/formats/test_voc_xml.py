@@ -66,6 +66,15 @@ def test_shapes_of_dronevehicle_are_enclosed_and_its_spellings_mended() -> None:
     assert labels.boxes_cxcywh_unit[1] == pytest.approx([220 / 640, 240 / 512, 40 / 640, 80 / 512])
 
 
+@pytest.mark.parametrize(("text", "is_difficult"), [("False", 0), ("no", 0), ("True", 1), ("", 0)])
+def test_difficult_is_spelt_in_several_ways(text: str, is_difficult: int) -> None:
+    data = LLVIP.replace(b"<difficult>0<", f"<difficult>{text}<".encode())
+    assert (
+        parse_voc(data).num_ignored
+        == is_difficult * parse_voc(LLVIP.replace(b"<difficult>0<", b"<difficult>1<")).num_ignored
+    )
+
+
 def test_difficult_objects_count_as_ignored_unless_wanted() -> None:
     data = LLVIP.replace(b"<difficult>0<", b"<difficult>1<")
     found = parse_voc(data)
