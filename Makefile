@@ -67,6 +67,7 @@ bench: $(READY) demo/data.yaml  ## measure, quick ones first; hours; ROADSCENE=F
 	$(BIN)/python benchmarks/step_split.py
 	$(BIN)/python benchmarks/inference.py --threads 1
 	$(BIN)/python benchmarks/startup.py --pip-args '$(PIP_ARGS)'
+	$(BIN)/python benchmarks/parts.py --pip-args '$(PIP_ARGS)'
 	$(BIN)/python benchmarks/demo.py
 	$(BIN)/python benchmarks/safety.py
 	$(BIN)/python benchmarks/growth.py

@@ -22,7 +22,7 @@ from measuring.cluster import Cluster, Figures, Needs, Training
 from measuring.cluster_inputs import Asked, checks_of, figures_of, growth_over_pairs
 from measuring.tables import Row, table_text
 
-from fusetrain.engine.machine import keep_freed_memory
+from fusetrain.allocator import keep_freed_memory
 
 SETS = {
     "LLVIP, 15,488 pairs": Training(train_pairs=12_025, val_pairs=3_463),

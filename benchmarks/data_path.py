@@ -22,7 +22,7 @@ from measuring.data_turns import all_turns, take_turns
 from measuring.drawn_pairs import write_pairs
 from measuring.tables import table_text
 
-from fusetrain.engine.machine import keep_freed_memory
+from fusetrain.allocator import keep_freed_memory
 
 NUM_PAIRS = 48
 

@@ -28,10 +28,11 @@ from fusetrain.prepare.split import Wish
 CONFIG = Path(__file__).parents[1] / "configs" / "roadscene.yaml"
 ABLATION = (
     "recipe",
+    "mosaic alone, closed at the end: augment.mixup=0 augment.copy_paste=0 augment.close_mosaic=10",
     "without P2: model.finest=p3",
     "without Muon: optim.name=adamw optim.lr0=1e-3",
     "batch 8: train.batch=8",
-    "without all three: model.finest=p3 optim.name=adamw optim.lr0=1e-3 train.batch=8",
+    "half width: model.width=0.505",
 )
 NO_TEST = (0.5, 0.5, 0.0)  # shares of what no list names; here the lists name all
 HEADER = ("variant", "mAP50", "mAP50-95", "mAP50 gained", "mAP50-95 gained", "CPU s")

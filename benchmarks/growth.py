@@ -24,8 +24,8 @@ from measuring.gradient_exchange import exchange_ms
 from measuring.split_steps import SplitSteps
 from measuring.tables import table_text
 
+from fusetrain.allocator import keep_freed_memory
 from fusetrain.data.order import EpochBatches, class_weights
-from fusetrain.engine.machine import keep_freed_memory
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.sample import Batch, RawPredictions
 

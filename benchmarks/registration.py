@@ -23,6 +23,7 @@ from measuring.planted_shifts import MARGIN_PX, GreyPair, load_pairs, plain_shif
 from measuring.tables import table_text
 from numpy.typing import NDArray
 
+from fusetrain.allocator import keep_small_blocks
 from fusetrain.checks.registration.alignment import align
 
 HEADER = ("method", "pairs", "n", "moved", "near", "far", "sure", "sure near", "sure far", "ms")
@@ -141,6 +142,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--markdown", action="store_true")
     args = parser.parse_args()
+    keep_small_blocks()  # as the processes of a check do
     pairs = load_pairs(args.data)
     dark = np.array([pair.is_dark for pair in pairs])
     rng = np.random.default_rng(args.seed)

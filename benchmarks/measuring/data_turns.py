@@ -75,17 +75,17 @@ def take_turns(turns: dict[str, Turn], *, rounds: int) -> dict[str, float]:
     return {name: 1 / statistics.median(seen) for name, seen in seconds.items()}
 
 
-def batches_of(dataset: TrainDataset) -> Turn:
+def batches_of(dataset: TrainDataset, *, batch: int = BATCH) -> Turn:
     """Return what makes all pairs of an epoch, each time those of the next one."""
 
     def epochs() -> Generator[Batch, None, None]:
         epoch = 0
         while True:
-            yield from train_batches(dataset, batch=BATCH, epoch=epoch)
+            yield from train_batches(dataset, batch=batch, epoch=epoch)
             epoch += 1
 
     source = epochs()
-    count = -(-len(dataset) // BATCH)
+    count = -(-len(dataset) // batch)
     return lambda: sum(len(next(source)) for _ in range(count))
 
 
