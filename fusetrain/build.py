@@ -89,8 +89,8 @@ def open_data(
     Raises:
         DataError: A split is missing or has no pair, or there is nothing to learn.
     """
-    from fusetrain.data.image import thermal_window, window_rows
     from fusetrain.data.index import scan_split
+    from fusetrain.data.thermal import thermal_window, window_rows
 
     spec = open_spec(config)
     if scans is None:

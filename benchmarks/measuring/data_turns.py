@@ -20,11 +20,11 @@ from fusetrain.config.schema import AugmentSettings
 from fusetrain.data.cache import PairStore, cache_for
 from fusetrain.data.dataset import TrainDataset
 from fusetrain.data.disk_build import open_or_build
-from fusetrain.data.image import thermal_window
 from fusetrain.data.index import scan_split
 from fusetrain.data.loader import train_batches
 from fusetrain.data.reader import stored_long_side
 from fusetrain.data.spec import load_spec
+from fusetrain.data.thermal import thermal_window
 from fusetrain.runs.batches import augmentation_of
 from fusetrain.sample import Batch
 

@@ -18,7 +18,13 @@ from fusetrain.checks.findings import CODES, Finding, finding
 from fusetrain.checks.flow.judging import Evidence, judge
 from fusetrain.checks.flow.kept import open_state
 from fusetrain.checks.flow.label_pool import parallel_reader
-from fusetrain.checks.flow.measuring import Effort, Progress, compare_partners, measure_all
+from fusetrain.checks.flow.measuring import (
+    Effort,
+    Progress,
+    compare_partners,
+    look_through_window,
+    measure_all,
+)
 from fusetrain.checks.flow.tasks import Registration, all_tasks, registration_tasks
 from fusetrain.checks.images import PairFacts
 from fusetrain.checks.registration.shifts import RegistrationFacts
@@ -242,6 +248,9 @@ def report_on(
         facts=facts,
         registration=registration,
         partners=compare_partners(registration, spec, effort=effort),
+        windows=()
+        if options.headers_only
+        else look_through_window(spec, scans, facts, effort=effort),
         headers_only=options.headers_only,
         names_are_given=spec.names_are_given,
     )

@@ -75,6 +75,11 @@ CODES: dict[str, Code] = {
         "Export all infrared images alike, from all their bits.",
     ),
     "P15": Code("error", "split without a single pair", "Check the folders of the data YAML."),
+    "P16": Code(
+        "error",
+        "thermal window leaves too few levels of infrared",
+        "Set `thermal` in the data YAML: `auto`, or `{range: [LOW, HIGH]}` of the counts.",
+    ),
     "I01": Code("error", "unreadable image", "Restore the file or leave the pair out.", True),
     "I02": Code("error", "truncated image", "Restore the file or leave the pair out.", True),
     "I03": Code("error", "image too large", "Scale it below 50 megapixels.", True),

@@ -11,7 +11,7 @@ from fusetrain.checks.findings import Finding
 
 # Pictures in the wrong folder are judged as what they are not; strangers lie nowhere on each other.
 CONSEQUENCES: Mapping[str, frozenset[str]] = {
-    "P05": frozenset({"P10", "P13", "P14"}),
+    "P05": frozenset({"P10", "P13", "P14", "P16"}),
     "P07": frozenset({"P09"}),
 }
 

@@ -7,7 +7,6 @@ Shape legend: H x W pixels after EXIF rotation.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +21,7 @@ from fusetrain.data.decode import (
     orientation_of,
     size_without_border,
 )
-from fusetrain.data.rgbt import decode_rgbt, infrared_mode
+from fusetrain.data.rgbt import decode_rgbt
 from fusetrain.data.storage import AS_FILES, Storage
 
 SUFFIX_FORMATS = {
@@ -34,9 +33,6 @@ SUFFIX_FORMATS = {
     ".tiff": "TIFF",
     ".webp": "WEBP",
 }
-WINDOW_IMAGES = 64
-WINDOW_COUNTS = 65536
-CLIPPED = (0.5, 99.5)
 BITS = {"I;16": 16, "I;16L": 16, "I;16B": 16, "I;16N": 16, "I": 32, "F": 32}
 
 
@@ -135,7 +131,7 @@ def read_ir(
 
     Args:
         path: Image file.
-        window: Map from raw counts to 0..255, from `thermal_window`.
+        window: Map from raw counts to 0..255, from `thermal.py`.
         target_size: As in `read_rgb`.
         storage: How the pictures of the data set lie in their files.
 
@@ -176,55 +172,6 @@ def read_counts(
     else:
         image = decode(path, border_px=storage.border_px)
     return np.asarray(image if image.mode in BITS else _grey(image))
-
-
-def window_rows(count: int) -> range:
-    """Return which of ``count`` images a window is taken from: WINDOW_IMAGES, evenly spaced."""
-    return range(0, count, max(1, -(-count // WINDOW_IMAGES)))
-
-
-def thermal_window(
-    thermal: str | tuple[float, float],
-    ir_paths: Sequence[str | os.PathLike[str]],
-    *,
-    storage: Storage = AS_FILES,
-) -> ThermalWindow:
-    """Turn the `thermal` policy of a data set into a window.
-
-    Args:
-        thermal: `DataSpec.thermal`: auto, raw, percentile, or a range of raw counts.
-        ir_paths: Infrared images of the training split, in the order of their index, all of them
-            or those of `window_rows` alone: no others are looked at.
-        storage: How the pictures of the data set lie in their files.
-
-    Raises:
-        ImageError: One of the images that are looked at cannot be read.
-    """
-    if isinstance(thermal, tuple):
-        low, high = thermal
-        return ThermalWindow("range", low, high, deep_only=False)
-    sampled = [ir_paths[row] for row in window_rows(len(ir_paths))]
-    if thermal == "auto":
-        sampled = [path for path in sampled if _is_deep(path, storage)]
-    if thermal == "raw" or not sampled:
-        return RAW_WINDOW
-    counts = np.concatenate([_sampled_counts(path, storage) for path in sampled])
-    low, high = np.percentile(counts, CLIPPED) if counts.size else (0.0, 1.0)
-    return ThermalWindow("percentile", float(low), float(high), deep_only=thermal == "auto")
-
-
-def _is_deep(path: str | os.PathLike[str], storage: Storage) -> bool:
-    """Return whether the infrared image has more than 8 bits a sample."""
-    if storage.channels == "rgbt":
-        return BITS.get(infrared_mode(path) or "", 8) > 8
-    return read_header(path).bits > 8
-
-
-def _sampled_counts(path: str | os.PathLike[str], storage: Storage) -> NDArray[np.float64]:
-    """Return about WINDOW_COUNTS finite counts of an image, evenly spaced."""
-    counts = read_counts(path, storage=storage).astype(np.float64).ravel()
-    counts = counts[:: max(1, counts.size // WINDOW_COUNTS)]
-    return np.asarray(counts[np.isfinite(counts)], np.float64)
 
 
 def visible_levels(image: Image.Image | NDArray[np.generic]) -> NDArray[np.uint8]:

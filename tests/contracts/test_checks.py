@@ -182,6 +182,11 @@ def misaligned(root: Path) -> None:
     film(root, "scene_{:04d}", [(scene[:, :320], scene[:, 4:324]) for scene in scenes])
 
 
+def narrow_window(root: Path) -> None:
+    path = root / "data.yaml"
+    path.write_text(f"{path.read_text()}thermal: {{range: [7000, 9000]}}\n")
+
+
 PLANTED: dict[str, Callable[[Path], object]] = {
     "P01": lambda root: (root / IR).unlink(),
     "P02": lambda root: (root / RGB).unlink(),
@@ -198,6 +203,7 @@ PLANTED: dict[str, Callable[[Path], object]] = {
     "P13": dead_row,
     "P14": deepen,
     "P15": empty_val,
+    "P16": narrow_window,
     "I01": lambda root: (root / RGB).write_text("<html>not found</html>"),
     "I02": truncate,
     "I03": lambda root: Image.new("1", (8000, 6300)).save(root / IR),
@@ -232,7 +238,7 @@ PLANTED: dict[str, Callable[[Path], object]] = {
 
 
 # Rows of the fault matrix: codes up to the one that is named.
-FAULTS = {"D": 38, "I": 32, "L": 36, "P06": 33, "P09": 34, "P14": 35}
+FAULTS = {"D": 38, "I": 32, "L": 36, "P06": 33, "P09": 34, "P16": 35}
 
 
 def with_row(code: str) -> object:

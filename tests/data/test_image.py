@@ -20,7 +20,6 @@ from fusetrain.data.image import (
     read_header,
     read_ir,
     read_rgb,
-    thermal_window,
 )
 
 ORIENTATION = 0x0112
@@ -137,42 +136,6 @@ def test_float_counts_that_are_not_finite_stay_in_range(tmp_path: Path) -> None:
     counts = np.array([[np.nan, np.inf, -np.inf, 0.5]], np.float32)
     Image.fromarray(counts).save(tmp_path / "a.tif")
     assert read_ir(tmp_path / "a.tif").tolist() == [[0, 255, 0, 128]]
-
-
-def test_auto_window_is_raw_for_eight_bit_and_percentile_for_deeper(tmp_path: Path) -> None:
-    shallow = [save(tmp_path / f"{n}.png", np.full((40, 50), n, np.uint8)) for n in range(3)]
-    assert thermal_window("auto", shallow) == ThermalWindow("raw", None, None, deep_only=True)
-    Image.fromarray(COUNTS.astype(np.uint16)).save(tmp_path / "deep.png")
-    window = thermal_window("auto", [*shallow, tmp_path / "deep.png"])
-    assert (window.policy, window.deep_only) == ("percentile", True)
-    assert window.low == pytest.approx(7010, abs=2)
-    assert window.high == pytest.approx(8990, abs=2)
-    assert read_ir(shallow[2], window).max() == 2
-
-
-@pytest.mark.parametrize(
-    ("thermal", "expected"),
-    [
-        ("raw", ThermalWindow("raw", None, None, deep_only=True)),
-        ((100.0, 200.0), ThermalWindow("range", 100.0, 200.0, deep_only=False)),
-        ("percentile", ThermalWindow("percentile", 50.0, 50.0, deep_only=False)),
-    ],
-)
-def test_window_follows_the_policy(
-    tmp_path: Path, thermal: str | tuple[float, float], expected: ThermalWindow
-) -> None:
-    path = save(tmp_path / "a.png", np.full((40, 50), 50, np.uint8))
-    assert thermal_window(thermal, [path]) == expected
-
-
-def test_window_looks_at_a_bounded_number_of_images_always_the_same(tmp_path: Path) -> None:
-    deep = save(tmp_path / "deep.png", COUNTS.astype(np.uint16))
-    every_second = [deep, tmp_path / "never looked at.png"] * 64
-    window, alone = (thermal_window("percentile", paths) for paths in (every_second, [deep]))
-    assert window == thermal_window("percentile", every_second)
-    assert (window.low, window.high) == pytest.approx((alone.low, alone.high), rel=1e-9)
-    with pytest.raises(ImageError, match="never looked at"):
-        thermal_window("percentile", every_second[1:])
 
 
 def test_large_jpeg_is_reduced_but_never_below_the_target(tmp_path: Path) -> None:

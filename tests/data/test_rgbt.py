@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from fusetrain.data.decode import ImageError
-from fusetrain.data.image import read_counts, read_header, read_ir, read_rgb, thermal_window
+from fusetrain.data.image import read_counts, read_header, read_ir, read_rgb
 from fusetrain.data.index import count_pairs, scan_split
 from fusetrain.data.reader import PairReader
 from fusetrain.data.rgbt import decode_rgbt, holds_infrared, infrared_mode
 from fusetrain.data.spec import load_spec
 from fusetrain.data.storage import Storage
+from fusetrain.data.thermal import thermal_window
 from fusetrain.errors import DataError
 
 RGBT = Storage(channels="rgbt")

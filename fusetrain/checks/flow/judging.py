@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fusetrain.checks import boxes, duplicates, infrared, labels, leakage, pairs, quality, splits
+from fusetrain.checks import (
+    boxes,
+    duplicates,
+    infrared,
+    labels,
+    leakage,
+    pairs,
+    quality,
+    splits,
+    window,
+)
 from fusetrain.checks.findings import CODES, LEVELS, Finding
 from fusetrain.checks.flow.facts import FactsTable, as_table
 from fusetrain.checks.flow.screening import worth_a_look
@@ -21,6 +31,7 @@ from fusetrain.checks.registration import shifts as registration
 from fusetrain.checks.registration.partners import PartnerFacts
 from fusetrain.checks.registration.shifts import RegistrationFacts
 from fusetrain.checks.root_causes import without_consequences
+from fusetrain.checks.window import WindowFacts
 from fusetrain.data.index import SplitScan
 
 # One split: what its names and its labels say.
@@ -74,6 +85,7 @@ class Evidence:
         facts: What each pair measures, in the order of the splits and their rows.
         registration: How far pairs are apart, of those that were looked at, in the same order.
         partners: How well blocks of images agree with each other.
+        windows: What the thermal window leaves of the infrared images of each split.
         headers_only: Images were not decoded: only what their headers say is known.
         names_are_given: Someone wrote the names of the classes down.
     """
@@ -82,6 +94,7 @@ class Evidence:
     facts: Sequence[PairFacts]
     registration: Sequence[RegistrationFacts] = ()
     partners: Sequence[PartnerFacts] = ()
+    windows: Sequence[WindowFacts] = ()
     headers_only: bool = False
     names_are_given: bool = True
 
@@ -116,6 +129,8 @@ def _found(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> Iterator[F
             yield from split_check(own)
         sizes_hw = np.stack([own.numbers("rgb", "size_hw", side) for side in (0, 1)], axis=1)
         yield from labels.check_tiny_boxes(evidence.scans[name], sizes_hw, imgsz=imgsz)
+    for seen in evidence.windows:
+        yield from window.check_window(seen)
     yield from splits.check_classes(
         tuple(evidence.scans.values()), names_are_given=evidence.names_are_given
     )

@@ -6,7 +6,7 @@ What is measured stands in `images.py`, `headers.py` and `registration.py`; what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,6 +39,8 @@ from fusetrain.checks.registration.shifts import (
     crashed_registration,
     measure_registration,
 )
+from fusetrain.checks.window import WindowFacts, crashed_window, measure_window, window_tasks
+from fusetrain.data.index import SplitScan
 from fusetrain.data.spec import DataSpec
 
 Progress = Callable[[int, int], None]
@@ -169,6 +171,26 @@ def compare_partners(
     )
     with closing(compared):
         return tuple(compared)
+
+
+def look_through_window(
+    spec: DataSpec,
+    scans: Mapping[str, SplitScan],
+    facts: Sequence[PairFacts],
+    *,
+    effort: Effort,
+) -> tuple[WindowFacts, ...]:
+    """Read some images through the thermal window of a training, in a child process."""
+    seen = run_contained(
+        measure_window,
+        window_tasks(spec, scans, facts),
+        crashed=crashed_window,
+        workers=effort.num_workers,
+        timeout_s=PARTNERS_TIMEOUT_S,
+        chunk=1,
+    )
+    with closing(seen):
+        return tuple(found for block in seen for found in block)
 
 
 def _fresh(
