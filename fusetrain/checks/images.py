@@ -106,7 +106,7 @@ class PairFacts:
         luma_difference: Mean difference of the two in grey, in levels; None where one is blank or
             has more than 8 bits.
         luma_correlation: Correlation of the two in grey, -1 to 1; None where one is blank.
-        findings: What single images have wrong (I01 to I05).
+        findings: What single images have wrong (I01 to I05, P14).
     """
 
     split: str
@@ -148,7 +148,7 @@ class PairPixels(NamedTuple):
     Attributes:
         task: The pair.
         images: The visible and the infrared one; None where it cannot be used.
-        findings: What single images have wrong (I01 to I05).
+        findings: What single images have wrong (I01 to I05, P14).
     """
 
     task: PairTask
@@ -230,11 +230,21 @@ def _open_pair(task: PairTask) -> tuple[list[View | None], list[Finding]]:
         else:
             found += check_file(task, relative, view)
             views.append(view)
-    return views, found
+    return views, found + _check_depth(task, views[1])
 
 
 def _fault(task: PairTask, relative: str, error: ImageError) -> Finding:
     return finding(FAULT_CODES[error.fault], error.what, split=task.split, path=relative)
+
+
+def _check_depth(task: PairTask, ir: View | None) -> list[Finding]:
+    """P14: all bits of infrared are read."""
+    if ir is None or not ir.cut_bits:
+        return []
+    message = f"{ir.cut_bits} bits in several channels, of which the upper 8 are read: export one"
+    numbers = {"bits": ir.cut_bits}
+    path = task.ir_path
+    return [finding("P14", message, split=task.split, path=path, numbers=numbers, level="warn")]
 
 
 def check_file(task: PairTask, relative: str, view: View | Header) -> list[Finding]:

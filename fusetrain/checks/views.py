@@ -18,6 +18,7 @@ from fusetrain.checks.completeness import lacks_end
 from fusetrain.data.decode import (
     MAX_FILE_BYTES,
     ImageError,
+    cut_bits,
     decoding,
     file_format,
     identified,
@@ -43,6 +44,7 @@ class View(NamedTuple):
         bits: Bits a sample.
         format: Format of the file, whatever its suffix.
         checksum: CRC-32 of the file, as a signed number.
+        cut_bits: Bits a sample in the file, where only the upper 8 are read; else 0.
     """
 
     image: Image.Image
@@ -50,6 +52,7 @@ class View(NamedTuple):
     bits: int
     format: str
     checksum: int
+    cut_bits: int = 0
 
 
 def open_view(path: str | os.PathLike[str], *, min_side: int, storage: Storage) -> View:
@@ -67,7 +70,7 @@ def open_view(path: str | os.PathLike[str], *, min_side: int, storage: Storage) 
         data = read_bytes(path, max_bytes=MAX_FILE_BYTES)
         opened = identified(path, io.BytesIO(data))
         orientation = orientation_of(opened)
-        kind = file_format(opened)
+        kind, cut = file_format(opened), cut_bits(opened)
         width, height = opened.size
         if kind == "JPEG" and not storage.border_px:
             _reduce_while_decoding(opened, min_side)
@@ -83,6 +86,7 @@ def open_view(path: str | os.PathLike[str], *, min_side: int, storage: Storage) 
             BITS.get(opened.mode, 8),
             kind,
             _checksum(data),
+            cut,
         )
 
 

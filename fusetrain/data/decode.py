@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ MAX_PIXELS = 50_000_000
 MAX_FILE_BYTES = 2**30
 EXIF_ORIENTATION = 0x0112
 FIRST_PAUSE_S = 0.05
+# How Pillow calls the samples of a file that it cuts to 8 bits; BGR;16 is a BMP of 5 and 6 bits.
+DEEP_CHANNELS = re.compile(r"(LA|RGB[AXa]?);16")
 CUT_WORDS = ("truncated", "unexpected end", "not enough")
 
 Fault = Literal["unreadable", "truncated", "too large"]
@@ -164,6 +167,21 @@ def orientation_of(image: ImageFile.ImageFile) -> int:
         return 1
     value = image.getexif().get(EXIF_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def cut_bits(image: ImageFile.ImageFile) -> int:
+    """Return how many bits a sample has in a file of which only the upper 8 are read, or 0.
+
+    Several channels of 16 bits come as 8; a single channel keeps its 16.
+
+    Args:
+        image: Opened, not yet decoded.
+    """
+    for tile in image.tile:
+        raw_mode = tile[3] if isinstance(tile[3], str) else str((tile[3] or ("",))[0])
+        if DEEP_CHANNELS.match(raw_mode):
+            return 16
+    return 0
 
 
 @contextmanager

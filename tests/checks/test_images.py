@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +45,41 @@ def measured(
     for name, pixels in (("rgb", rgb), ("ir", ir)):
         Image.fromarray(pixels).save(folder / f"{name}.{suffix}", **options)
     return measure_pair(PairTask(str(folder), "train", 3, f"rgb.{suffix}", f"ir.{suffix}"))
+
+
+def deep_png(path: Path, counts: NDArray[np.uint16]) -> None:
+    """Write (H, W, C) counts as a PNG of 16 bits a sample, which Pillow itself does not write."""
+    height, width, channels = counts.shape
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in counts)
+    content = b"\x89PNG\r\n\x1a\n"
+    for name, data in (
+        (b"IHDR", struct.pack(">2I5B", width, height, 16, kind, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ):
+        content += struct.pack(">I", len(data)) + name + data
+        content += struct.pack(">I", zlib.crc32(name + data))
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("channels", "is_cut"), [(1, False), (2, True), (3, True), (4, True)])
+def test_deep_counts_in_several_channels_are_told_as_cut(
+    tmp_path: Path, channels: int, is_cut: bool
+) -> None:
+    counts = 7000 + 10 * ramp().astype(np.uint16)
+    deep_png(tmp_path / "ir.png", np.repeat(counts[:, :, None], channels, axis=2))
+    Image.fromarray(scene()).save(tmp_path / "rgb.png")
+    facts = measure_pair(PairTask(str(tmp_path), "train", 3, "rgb.png", "ir.png"))
+    found = [(entry.code, entry.level, entry.path, entry.numbers) for entry in facts.findings]
+    assert found == ([("P14", "warn", "ir.png", {"bits": 16})] if is_cut else [])
+    assert both(facts)[1].bits == (8 if is_cut else 16)
+
+
+def test_deep_visible_images_and_small_bitmaps_are_no_matter(tmp_path: Path) -> None:
+    deep_png(tmp_path / "rgb.png", scene().astype(np.uint16) * 257)
+    Image.fromarray(ramp()).convert("RGB").save(tmp_path / "ir.bmp")
+    assert measure_pair(PairTask(str(tmp_path), "train", 3, "rgb.png", "ir.bmp")).findings == ()
 
 
 def both(facts: PairFacts) -> tuple[ImageFacts, ImageFacts]:
