@@ -121,7 +121,10 @@ def _ir_paths(root: Path, source: Source) -> Sequence[str]:
 def _stated_pairs(
     root: Path, source: Source, names: Sequence[str], ir_names: Sequence[str]
 ) -> Pairing:
-    """Return the pairs that a file of the data set states, as far as both images are there."""
+    """Return the pairs that a file of the data set states.
+
+    One whose images are both gone stays a pair: whoever opens it is told so.
+    """
     present = {
         folder: set(relative_files(root, folder, suffixes=IMAGE_SUFFIXES))
         for folder in {source.rgb_folder, source.ir_folder}
@@ -130,11 +133,11 @@ def _stated_pairs(
     for name, ir_name in zip(names, ir_names, strict=True):
         rgb, ir = below_folder(source.rgb_folder, name), below_folder(source.ir_folder, ir_name)
         is_rgb, is_ir = rgb in present[source.rgb_folder], ir in present[source.ir_folder]
-        if is_rgb and is_ir:
+        if is_rgb == is_ir:
             pairs.append((rgb, ir))
         elif is_rgb:
             rgb_only.append(Orphan(rgb))
-        elif is_ir:
+        else:
             ir_only.append(Orphan(ir))
     pairs.sort(key=lambda pair: pair_key(pair[0], source.rgb_folder))
     return Pairing(tuple(pairs), tuple(rgb_only), tuple(ir_only))

@@ -111,6 +111,30 @@ def test_coco(folder: Folder, form: str) -> None:
     np.testing.assert_allclose(scan.index.boxes, [UNIT], atol=1e-6)
 
 
+def stated(*names: str) -> str:
+    """Return a COCO JSON that states pairs, with a box on the first."""
+    images = [
+        {"id": number, "file_name": f"./images/{name}", "ir_file_name": f"imagesIR//{name}"}
+        for number, name in enumerate(names)
+    ]
+    box = {"id": 1, "image_id": 0, "category_id": 0, "bbox": [16, 12, 24, 24]}
+    categories = [{"id": 0, "name": "car"}]
+    return json.dumps({"images": images, "annotations": [box], "categories": categories})
+
+
+def test_stated_pairs_whose_files_are_gone_are_kept_and_told(folder: Folder) -> None:
+    for name in ("b.png", "c.png", "d.png"):
+        folder.pair(f"images/{name}", f"imagesIR/{name}")
+    (folder.root / "images/c.png").unlink()
+    (folder.root / "imagesIR/d.png").unlink()
+    folder.text("t.json", stated("a.png", "b.png", "c.png", "d.png"))
+    scan = folder.scan("train: t.json\nnames: auto\n")
+    assert list(scan.index.rgb_paths) == ["images/a.png", "images/b.png"]
+    assert list(scan.index.ir_paths) == ["imagesIR/a.png", "imagesIR/b.png"]
+    assert [orphan.path for orphan in scan.pairing.rgb_only] == ["images/d.png"]
+    assert [orphan.path for orphan in scan.pairing.ir_only] == ["imagesIR/c.png"]
+
+
 def test_suffixes_in_one_folder_and_in_two(folder: Folder) -> None:
     for stem in ("a", "b"):
         folder.pair(f"flat/{stem}_co.png", f"flat/{stem}_ir.png", size=(64, 64))

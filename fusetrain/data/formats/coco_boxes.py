@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,7 @@ class Objects:
         return cls(
             reading.usable,
             reading.ignored,
-            reading.complaints.all(),
+            (*reading.complaints.all(), *reading.look_for_shares()),
             {row: tuple(found) for row, found in reading.box_problems.items()},
         )
 
@@ -144,6 +144,13 @@ class _Reading:
             if count > 1:
                 detail = f"annotation {repr(number)[:40]}"
                 self.complaints.add("id is used twice", detail, is_left_out=False)
+
+    def look_for_shares(self) -> Iterator[LabelProblem]:
+        """Yield a problem if all boxes lie within one pixel, as shares of the image do."""
+        boxes = self.usable.boxes_xywh_px
+        if boxes and all(max(box) <= 1 for box in boxes):
+            message = f"all {len(boxes):,} boxes lie within 1 px: shares, where COCO has px"
+            yield LabelProblem("L04", self.complaints.name, 0, 0, message)
 
     def _refuse(self, entry: Any, position: int) -> None:
         """Note why an entry gives no box; with its image where that is known."""

@@ -128,7 +128,8 @@ def _image_fault(entry: Any, rows: Mapping[Any, int], names: Mapping[str, str]) 
 
 
 def _slashed(name: str) -> str:
-    return name.replace("\\", "/")
+    """Return a file name with forward slashes, without `.` and doubled slashes in it."""
+    return PurePosixPath(name.replace("\\", "/")).as_posix() if name else ""
 
 
 def _is_below(name: str) -> bool:

@@ -6,12 +6,15 @@ Where the files lie is found by looking: beside the JSON, at the root, or in a f
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from fusetrain.data.formats.coco_json import CocoFile
 from fusetrain.data.sources import LabelSet, Source
 from fusetrain.errors import DataError
 
+# One of them may be missing; a set that lies elsewhere is not searched for name by name.
+MAX_LOOKED_FOR = 1000
 IMAGE_FOLDERS = ("", "images", "data", "JPEGImages")
 
 
@@ -33,7 +36,7 @@ def stated_source(root: Path, json_path: str) -> Source:
             where=json_path,
             expected="`ir_file_name` beside `file_name`",
         )
-    folder = _folder_of(root, json_path, found.file_names[0])
+    folder = _folder_of(root, json_path, found.file_names)
     return Source(
         folder,
         folder,
@@ -44,17 +47,18 @@ def stated_source(root: Path, json_path: str) -> Source:
     )
 
 
-def _folder_of(root: Path, json_path: str, name: str) -> str:
-    """Return the folder that the file names of a JSON are relative to.
+def _folder_of(root: Path, json_path: str, names: Sequence[str]) -> str:
+    """Return the folder that the file names of a JSON are relative to: the first that has one.
 
     Raises:
         DataError: There is none.
     """
+    looked_for = names[:: -(-len(names) // MAX_LOOKED_FOR)]
     beside = PurePosixPath(json_path).parent
     parents = [beside, *beside.parents]
     for parent in parents:
         for images in IMAGE_FOLDERS:
             folder = (parent / images).as_posix()
-            if os.path.isfile(root / folder / name):
+            if any(os.path.isfile(root / folder / name) for name in looked_for):
                 return "" if folder == "." else folder
-    raise DataError(f"{name!r} is not below {root}", where=json_path)
+    raise DataError(f"{names[0]!r} is not below {root}", where=json_path)

@@ -84,6 +84,17 @@ def test_infrared_partners_may_be_named() -> None:
     assert found.ir_file_names[1] == "ir/FLIR_00002.jpeg"
 
 
+def test_boxes_as_shares_of_the_image_are_told() -> None:
+    shares = document()
+    for entry in shares["annotations"]:
+        entry["bbox"] = [0.2, 0.1, 0.5, 1.0]
+    (problem,) = CocoFile.from_document(shares).problems
+    assert (problem.code, problem.is_left_out) == ("L04", True)
+    assert "shares, where COCO has px" in problem.message
+    shares["annotations"][0]["bbox"] = [0.2, 0.1, 0.5, 1.5]
+    assert CocoFile.from_document(shares).problems == ()
+
+
 def test_rows_are_found_by_stem() -> None:
     found = CocoFile.from_document(document())
     assert found.rows_by_stem() == {"FLIR_00001": 0, "FLIR_00002": 1, "FLIR_00003": 2}
