@@ -132,8 +132,12 @@ class Detector:
 
         Raises:
             DataError: An image cannot be read, or has another shape or type.
-            UsageError: No image, or only one that the detector does not look at.
+            UsageError: No image, or only one that the detector does not look at; or a threshold
+                outside of its range.
         """
+        for name, value in (("confidence", confidence), ("overlap", overlap)):
+            if not 0 <= value <= 1:
+                raise UsageError(f"{name} is {value}", expected="a number in [0, 1]")
         if rgb is None and ir is None:
             raise UsageError("no image is given", expected="rgb, ir or both")
         inputs: Inputs = "rgb" if ir is None else "ir" if rgb is None else "both"

@@ -134,6 +134,15 @@ def test_nothing_and_missing_weights_are_refused(detector: fusetrain.Detector) -
         fusetrain.Detector.load("nowhere")
 
 
+@pytest.mark.parametrize("name", ["confidence", "overlap"])
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
+def test_thresholds_outside_of_their_range_are_refused(
+    detector: fusetrain.Detector, name: str, value: float
+) -> None:
+    with pytest.raises(UsageError, match=f"{name} is {value}"):
+        detector(np.zeros((48, 64, 3), np.uint8), np.zeros((48, 64), np.uint8), **{name: value})
+
+
 def test_commands_are_functions(home: Path) -> None:
     judgement = fusetrain.val(RUN, split="train", by=["size"])
     assert [row.name for _, row in judgement.parts] == ["small", "medium", "large"]

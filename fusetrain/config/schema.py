@@ -38,7 +38,7 @@ class ModelSettings(Settings):
     base: str = Field(
         "auto", description="Single modality under `adapter`: auto, rgb, ir or a run."
     )
-    width: Positive = Field(1.0, description="Factor on the channels of both streams.")
+    width: float = Field(1.0, gt=0.0, le=64.0, description="Factor on the channels of a stream.")
     finest: Literal["p3", "p2"] = Field(
         "p3", description="Finest level: p3 (stride 8), or p2 (stride 4), for small objects."
     )
@@ -80,10 +80,10 @@ class TrainSettings(ToleranceSettings):
         | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
         | None
     ) = Field(None, description="Number of processes on this host, or list of its GPUs.")
-    workers: Annotated[int, Field(ge=0)] | None = Field(
+    workers: Annotated[int, Field(ge=0, le=1024)] | None = Field(
         None, description="Loader processes a rank; none: 0 on CPU, else min(8, cores / ranks)."
     )
-    threads: Annotated[int, Field(ge=1)] | None = Field(
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = Field(
         None, description="CPU threads a rank; none: cores / ranks."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="One seed for all ranks and workers.")

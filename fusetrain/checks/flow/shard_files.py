@@ -13,7 +13,7 @@ from typing import Any
 
 from fusetrain.checks.flow.facts_file import SUFFIX, FactsFile, NoFactsError, read_facts
 from fusetrain.checks.flow.kept import refuse_inside
-from fusetrain.errors import DataError, Problem, ResourceError
+from fusetrain.errors import DataError, Problem, ResourceError, UsageError
 
 KIND = "shard of a check"
 AGAIN = "run the command with --shard again for it, then --merge"
@@ -35,6 +35,7 @@ def require_writable(out: Path, *, root: Path) -> None:
     Raises:
         DataError: It lies in the data set, or there is a file that is no shard.
         ResourceError: Nothing can be written there.
+        UsageError: It has another suffix, by which `--merge` would not find it.
     """
     refuse_inside(out, root=root, flag="the file of the shard")
     try:
@@ -44,6 +45,8 @@ def require_writable(out: Path, *, root: Path) -> None:
         is_writable = False
     if not is_writable:
         raise ResourceError("nothing can be written there", where=str(out), remedy="--out FILE")
+    if out.suffix != SUFFIX:
+        raise UsageError(f"--out {out}", expected=f"a file that ends in {SUFFIX}")
     if out.exists():
         try:
             is_shard = read_facts(out).header.get("kind") == KIND

@@ -111,6 +111,7 @@ def write_shard(
     Raises:
         DataError: The data set cannot be used, or the file lies in it or is of another kind.
         ResourceError: The file cannot be written.
+        UsageError: It does not end in .npz.
     """
     spec = _open(path, opened)
     require_writable(out, root=spec.root)

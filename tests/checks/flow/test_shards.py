@@ -207,6 +207,8 @@ def test_foreign_file_and_data_set_are_never_written_to(
     with pytest.raises(DataError, match="ever written"):
         write_shard(path, Shard(1, 2), out=Shard(1, 2).default_file)
     assert not (path.parent / "new").exists()
+    with pytest.raises(UsageError, match="part2"):  # --merge would not find it
+        write_shard(path, Shard(1, 2), out=tmp_path / "part2")
 
 
 def test_place_that_cannot_be_written_is_told_before_the_work(
