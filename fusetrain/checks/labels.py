@@ -58,7 +58,9 @@ def check_empty(scan: SplitScan) -> list[Finding]:
         return []
     message = f"{int(empty.sum())} of {int(present.sum())} label files hold no box"
     numbers = {"empty": int(empty.sum()), "files": int(present.sum())}
-    return [finding("L10", message, split=scan.index.split, numbers=numbers)]
+    # A training with nothing to learn is refused, so this must not pass as a remark.
+    level = "error" if scan.index.split == "train" and not len(scan.index.boxes) else None
+    return [finding("L10", message, split=scan.index.split, numbers=numbers, level=level)]
 
 
 def check_whole_image(scan: SplitScan) -> list[Finding]:

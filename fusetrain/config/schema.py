@@ -38,7 +38,7 @@ class ModelSettings(Settings):
     base: str = Field(
         "auto", description="Single modality under `adapter`: auto, rgb, ir or a run."
     )
-    width: float = Field(1.0, gt=0.0, le=64.0, description="Factor on the channels of a stream.")
+    width: float = Field(1.0, gt=0.0, le=1e12, description="Factor on the channels of a stream.")
     finest: Literal["p3", "p2"] = Field(
         "p3", description="Finest level: p3 (stride 8), or p2 (stride 4), for small objects."
     )

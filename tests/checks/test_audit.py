@@ -273,3 +273,12 @@ def test_a_coco_file_is_read_once_a_check(make_pairs: MakePairs, tmp_path: Path)
     assert report.findings == usual.findings
     assert [len(report.scans[split].index.boxes) for split in ("train", "val")] == [8, 4]
     assert "L09" in audit_path(folder, workers=1).counts  # now they are gone
+
+
+def test_training_split_without_a_box_is_an_error(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=6, val=2)
+    for label in (path.parent / "labels/train").iterdir():
+        label.write_text("")
+    report = audit_path(path)
+    assert [entry.code for entry in report.refusals()] == ["L10"]
+    assert "6 of 6 label files hold no box" in report.refusals()[0].message

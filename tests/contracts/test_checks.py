@@ -182,6 +182,11 @@ def misaligned(root: Path) -> None:
     film(root, "scene_{:04d}", [(scene[:, :320], scene[:, 4:324]) for scene in scenes])
 
 
+def nearly_empty(root: Path) -> None:
+    relabel(root, "")
+    add_line(root, "0 .5 .5 .1 .1")
+
+
 def narrow_window(root: Path) -> None:
     path = root / "data.yaml"
     path.write_text(f"{path.read_text()}thermal: {{range: [7000, 9000]}}\n")
@@ -222,7 +227,7 @@ PLANTED: dict[str, Callable[[Path], object]] = {
     "L07": lambda root: add_line(root, "0 .5 .5 1 1"),
     "L08": lambda root: add_line(root, "0 0.251 0.5 0.25 0.5"),
     "L09": lambda root: (root / LABEL).unlink(),
-    "L10": lambda root: relabel(root, ""),
+    "L10": nearly_empty,
     "L11": second_labels,
     "L12": corners,
     "D01": lambda root: shutil.copy(root / RGB, root / "images/train/train_002.jpg"),
