@@ -89,6 +89,11 @@ CODES: dict[str, Code] = {
     "I07": Code("info", "over-exposed image", "Look whether it shows anything."),
     "I08": Code("info", "blurred image", "Look whether it is in focus."),
     "I09": Code("info", "image with little in it", "Look whether it shows anything."),
+    "I10": Code(
+        "warn",
+        "files of a format that is not read",
+        "Convert them to PNG or TIFF, with all their bits; or move them elsewhere.",
+    ),
     "L01": Code("error", "unreadable label line", "Write `class cx cy w h` on each line.", True),
     "L02": Code("error", "class outside names", "Mend the line, or add the class to `names`."),
     "L03": Code("error", "label value not finite", "Mend the line.", True),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from fusetrain.checks.findings import Finding, finding
+from fusetrain.checks.findings import Finding, Level, finding
 from fusetrain.data.index import SplitScan
 
 WHOLE_IMAGE = 0.99
@@ -59,7 +59,9 @@ def check_empty(scan: SplitScan) -> list[Finding]:
     message = f"{int(empty.sum())} of {int(present.sum())} label files hold no box"
     numbers = {"empty": int(empty.sum()), "files": int(present.sum())}
     # A training with nothing to learn is refused, so this must not pass as a remark.
-    level = "error" if scan.index.split == "train" and not len(scan.index.boxes) else None
+    level: Level | None = (
+        "error" if scan.index.split == "train" and not len(scan.index.boxes) else None
+    )
     return [finding("L10", message, split=scan.index.split, numbers=numbers, level=level)]
 
 

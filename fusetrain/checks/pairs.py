@@ -6,6 +6,7 @@ process and decide here. Nothing in this file opens a file.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -50,6 +51,24 @@ def check_partners(scan: SplitScan) -> list[Finding]:
     if len(scan.index) == 0:
         found.append(finding("P15", f"the split {split} has no pair", split=split))
     return found
+
+
+def check_foreign(scan: SplitScan) -> list[Finding]:
+    """I10: no picture lies there in a format that is not read, and is left out in silence."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for path in scan.pairing.foreign:
+        folder, suffix = os.path.dirname(path), os.path.splitext(path)[1].lower()
+        kinds.setdefault((folder, suffix), []).append(path)
+    return [
+        finding(
+            "I10",
+            f"{len(paths)} of its folder end in {suffix}, which is not read",
+            split=scan.index.split,
+            path=paths[0],
+            numbers={"files": len(paths)},
+        )
+        for (_, suffix), paths in kinds.items()
+    ]
 
 
 def check_aspect(facts: PairFacts) -> list[Finding]:

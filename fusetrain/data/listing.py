@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fusetrain.data.files import relative_files
@@ -17,21 +17,52 @@ from fusetrain.data.sources import LabelSet, Source
 from fusetrain.data.storage import Storage
 
 IMAGE_SUFFIXES = frozenset(SUFFIX_FORMATS)
+# Pictures, or counts of an infrared camera, as other tools write them.
+FOREIGN_FORMATS = (
+    *("avif", "csq", "dng", "exr", "fff", "gif", "heic", "heif", "j2k", "jp2", "jxl", "mat"),
+    *("npy", "npz", "pbm", "pgm", "pnm", "ppm", "raw", "seq", "tga"),
+)
+FOREIGN_SUFFIXES = frozenset(f".{name}" for name in FOREIGN_FORMATS)
 XML_FORMATS = frozenset({"voc"})
 
 
 def pair_source(root: Path, source: Source, storage: Storage) -> Pairing:
     """Match the visible and infrared files of one source; paths are relative to the root."""
+    images = _Images(root)
+    pairing = _paired(images, source, storage)
+    return replace(pairing, foreign=tuple(sorted(images.foreign)))
+
+
+@dataclass
+class _Images:
+    """The images of a folder; files that hold pictures of a kind that is not read are set aside."""
+
+    root: Path
+    foreign: set[str] = field(default_factory=set)
+
+    def below(self, folder: str) -> list[str]:
+        """Return the images below a folder, relative to the root."""
+        images = []
+        both = IMAGE_SUFFIXES | FOREIGN_SUFFIXES
+        for path in relative_files(self.root, folder, suffixes=both):
+            if os.path.splitext(path)[1].lower() in IMAGE_SUFFIXES:
+                images.append(path)
+            else:
+                self.foreign.add(path)
+        return images
+
+
+def _paired(images: _Images, source: Source, storage: Storage) -> Pairing:
     if source.names is not None and source.ir_names is not None:
-        return _stated_pairs(root, source, source.names, source.ir_names)
-    rgb_paths = _rgb_paths(root, source)
+        return _stated_pairs(images, source, source.names, source.ir_names)
+    rgb_paths = _rgb_paths(images, source)
     if storage.channels == "rgbt":
         return pair_by_key(
             rgb_paths, rgb_paths, rgb_folder=source.rgb_folder, ir_folder=source.rgb_folder
         )
     pairing = pair_by_key(
         rgb_paths,
-        _ir_paths(root, source),
+        _ir_paths(images, source),
         rgb_folder=source.rgb_folder,
         ir_folder=source.ir_folder,
         rgb_suffix=source.rgb_suffix,
@@ -98,10 +129,10 @@ def below_folder(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _rgb_paths(root: Path, source: Source) -> Sequence[str]:
+def _rgb_paths(images: _Images, source: Source) -> Sequence[str]:
     if source.names is not None:
         return [below_folder(source.rgb_folder, name) for name in source.names]
-    paths = relative_files(root, source.rgb_folder, suffixes=IMAGE_SUFFIXES)
+    paths = images.below(source.rgb_folder)
     if source.ir_folder != source.rgb_folder or not (source.rgb_suffix or source.ir_suffix):
         return paths
     if source.rgb_suffix:
@@ -109,8 +140,8 @@ def _rgb_paths(root: Path, source: Source) -> Sequence[str]:
     return [path for path in paths if not has_suffix(path, source.ir_suffix)]
 
 
-def _ir_paths(root: Path, source: Source) -> Sequence[str]:
-    paths = relative_files(root, source.ir_folder, suffixes=IMAGE_SUFFIXES)
+def _ir_paths(images: _Images, source: Source) -> Sequence[str]:
+    paths = images.below(source.ir_folder)
     if source.ir_folder != source.rgb_folder:
         return paths
     if source.ir_suffix:
@@ -119,15 +150,14 @@ def _ir_paths(root: Path, source: Source) -> Sequence[str]:
 
 
 def _stated_pairs(
-    root: Path, source: Source, names: Sequence[str], ir_names: Sequence[str]
+    images: _Images, source: Source, names: Sequence[str], ir_names: Sequence[str]
 ) -> Pairing:
     """Return the pairs that a file of the data set states.
 
     One whose images are both gone stays a pair: whoever opens it is told so.
     """
     present = {
-        folder: set(relative_files(root, folder, suffixes=IMAGE_SUFFIXES))
-        for folder in {source.rgb_folder, source.ir_folder}
+        folder: set(images.below(folder)) for folder in {source.rgb_folder, source.ir_folder}
     }
     pairs, rgb_only, ir_only = [], [], []
     for name, ir_name in zip(names, ir_names, strict=True):

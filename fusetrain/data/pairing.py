@@ -47,19 +47,21 @@ class Ambiguity:
 
 @dataclass(frozen=True)
 class Pairing:
-    """What `pair_by_key` found; every file that was given stands in exactly one place.
+    """What `pair_by_key` found; every image that was given stands in exactly one place.
 
     Attributes:
         pairs: Visible and infrared path of each pair, ordered by key.
         rgb_only: Visible files without an infrared partner.
         ir_only: Infrared files without a visible partner.
         ambiguous: Keys that several files of one modality share.
+        foreign: Files beside the images whose kind is not read.
     """
 
     pairs: tuple[tuple[str, str], ...]
     rgb_only: tuple[Orphan, ...] = ()
     ir_only: tuple[Orphan, ...] = ()
     ambiguous: tuple[Ambiguity, ...] = ()
+    foreign: tuple[str, ...] = ()
 
 
 def pair_key(path: str, folder: str = "", *, suffix: str = "") -> str:
@@ -127,6 +129,7 @@ def join_pairings(parts: Sequence[Pairing]) -> Pairing:
         tuple(orphan for part in parts for orphan in part.rgb_only),
         tuple(orphan for part in parts for orphan in part.ir_only),
         tuple(clash for part in parts for clash in part.ambiguous),
+        tuple(dict.fromkeys(path for part in parts for path in part.foreign)),
     )
 
 

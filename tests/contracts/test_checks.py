@@ -218,6 +218,7 @@ PLANTED: dict[str, Callable[[Path], object]] = {
     "I07": lambda root: change(root, RGB, lambda levels: levels / 8 + 240),
     "I08": blur,
     "I09": lambda root: change(root, RGB, lambda levels: levels / 64 + 100),
+    "I10": lambda root: (root / IR).with_suffix(".npy").write_bytes(b"counts"),
     "L01": lambda root: add_line(root, "0 .5 .5 .1"),
     "L02": lambda root: add_line(root, "2 .5 .5 .1 .1"),
     "L03": lambda root: add_line(root, "0 nan .5 .1 .1"),

@@ -37,6 +37,7 @@ from fusetrain.data.index import SplitScan
 # One split: what its names and its labels say.
 SCAN_CHECKS: tuple[Callable[[SplitScan], list[Finding]], ...] = (
     pairs.check_partners,
+    pairs.check_foreign,
     labels.check_lines,
     labels.check_missing,
     labels.check_empty,
