@@ -73,8 +73,9 @@ def _repeated(facts: Sequence[PairFacts], digests: _Digests) -> Iterator[Finding
 
 @dataclass(frozen=True)
 class _Picture:
-    """One image of a pair."""
+    """One image of a pair; the pair stands in a row of the facts."""
 
+    row: int
     split: str
     path: str
     facts: ImageFacts
@@ -84,16 +85,17 @@ def _picture(facts: Sequence[PairFacts], place: int) -> _Picture:
     fact = facts[place // 2]
     image = fact.ir if place % 2 else fact.rgb
     assert image is not None
-    return _Picture(fact.split, fact.ir_path if place % 2 else fact.rgb_path, image)
+    return _Picture(place // 2, fact.split, fact.ir_path if place % 2 else fact.rgb_path, image)
 
 
 def _repetition(first: _Picture, other: _Picture) -> Iterator[Finding]:
     if first.facts.picture != other.facts.picture:
         return
-    if (first.split, first.path) == (other.split, other.path):  # one file for both modalities
+    if (first.row, first.path) == (other.row, other.path):  # one file for both modalities
         return
     is_file = first.facts.checksum == other.facts.checksum
-    message = f"same {'bytes' if is_file else 'picture'} as {first.path} ({first.split})"
+    what = "file" if first.path == other.path else "bytes" if is_file else "picture"
+    message = f"same {what} as {first.path} ({first.split})"
     code = "D04" if first.split != other.split else "D01" if is_file else "D02"
     yield finding(code, message, split=other.split, path=other.path)
 

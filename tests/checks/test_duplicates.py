@@ -183,3 +183,12 @@ def test_recordings_of_their_own_names_do_not_meet() -> None:
         for fact in run_frames(range(30), "val")
     ]
     assert check_neighbours(facts + other) == []
+
+
+def test_folder_that_is_listed_twice_is_told_by_its_files() -> None:
+    once = [pair(row) for row in range(3)]
+    again = [replace(fact, row=3 + fact.row) for fact in once]
+    found = check_duplicates(once + again)
+    assert {entry.code for entry in found} == {"D01"}
+    assert len(found) == 6
+    assert found[0].message == f"same file as {found[0].path} (train)"
