@@ -143,7 +143,7 @@ def test_robustness_prints_what_a_blank_camera_costs(tmp_path: Path) -> None:
     assert [row[0] for row in rows] == ["mid", "mid-dropout", "rgb alone"]
     whole, _, blank, _, cost = (float(cell) for cell in rows[0][1:])
     assert cost == pytest.approx(whole - blank, abs=2e-3)
-    assert ended.stdout.splitlines()[-1].endswith("is what the visible camera alone does not show")
+    assert ended.stdout.splitlines()[-1].endswith("of what was trained with it")
     assert list(tmp_path.iterdir()) == []
 
 
