@@ -50,7 +50,7 @@ def nothing_begun() -> Iterator[list[str]]:
             return
         came.append(signal.Signals(number).name)
         restore()
-        raise _stopped(came)
+        raise nothing_was_begun(came[0])
 
     numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
     before = {number: signal.signal(number, stop) for number in numbers}
@@ -64,11 +64,12 @@ def nothing_begun() -> Iterator[list[str]]:
     finally:
         restore()
     if came:  # its exception was lost, as in a finalizer
-        raise _stopped(came)
+        raise nothing_was_begun(came[0])
 
 
-def _stopped(came: list[str]) -> StoppedError:
-    return StoppedError(f"{came[0]} came: nothing was begun", remedy="the same command again")
+def nothing_was_begun(name: str) -> StoppedError:
+    """Return the error of a signal that came before a run had begun."""
+    return StoppedError(f"{name} came: nothing was begun", remedy="the same command again")
 
 
 def _send_again(number: int) -> None:

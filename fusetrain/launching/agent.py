@@ -144,11 +144,12 @@ def _verdict(result: RunResult, watch: Watch) -> int:
         StoppedError: The signal that came ended the ranks before they listened.
     """
     codes = [failure.exitcode for failure in result.failures.values()]
+    # A rank that listens saves and ends with another code; it never gets a second SIGINT.
+    if watch.signal_number and {-watch.signal_number, AbortedError.exit_code} & set(codes):
+        raise watch.early()
     final = [code for code in codes if code in FINAL_CODES]
     if final:
         return final[0]
-    if watch.signal_number and -watch.signal_number in codes:
-        raise watch.early()
     killed = _killed(result.failures)
     told = any(failure.error_file != NO_ERROR_FILE for failure in result.failures.values())
     if not killed and told:

@@ -13,6 +13,7 @@ from types import FrameType
 
 from fusetrain.engine.signals import tell
 from fusetrain.errors import AbortedError, StoppedError
+from fusetrain.interrupts import nothing_was_begun
 
 PASSED_ON = ("SIGINT", "SIGTERM", "SIGUSR1")
 
@@ -42,11 +43,9 @@ class Watch:
         if not self.pids:
             raise self.early()
 
-    def early(self) -> StoppedError | AbortedError:
+    def early(self) -> StoppedError:
         """Return the error of a stop that came before any rank could note it."""
-        name = signal.Signals(self.signal_number).name
-        kind = AbortedError if self.signal_number == signal.SIGINT else StoppedError
-        return kind(f"{name} came before the training began", remedy="the same command again")
+        return nothing_was_begun(signal.Signals(self.signal_number).name)
 
     def pass_on(self) -> None:
         """Send the signal, if one came, to the ranks that have not had it."""
