@@ -1,6 +1,7 @@
 """Compare kinds of fusion with each other and with either modality alone: one table, and the gain.
 
-The trainings are those of `trainings.py`; they differ in `model.fusion` and the seed alone.
+The trainings are those of `trainings.py`; they differ in `model.fusion` and the seed alone, and in
+that a detector of one camera is always shown what it sees.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from measuring.tables import Row, mean_text, table_text
 from measuring.trainings import HEADER, Result, trained
 
 SINGLE_KINDS = ("rgb", "ir")
+# As `fusetrain train --with-baselines` trains them.
+UNHARMED = ("augment.drop_rgb=0", "augment.drop_ir=0", "augment.ir_shift=0")
 
 
 def add_kinds(parser: argparse.ArgumentParser, *kinds: str) -> None:
@@ -33,12 +36,18 @@ def compare_kinds(
         folder: Where run folders and logs are written.
         peers: Further rows for the table.
     """
-    variants = {kind: (f"model.fusion={kind}",) for kind in args.kinds}
+    variants = {kind: _settings(kind) for kind in args.kinds}
     rows, results = trained(config, data, variants, args=args, folder=folder)
     print(table_text(HEADER, [*rows, *peers], markdown=args.markdown))
     print()
     for line in gain_lines(results):
         print(line)
+
+
+def _settings(kind: str) -> tuple[str, ...]:
+    """Return the settings of a kind; what sees one image alone never loses it, to be fair."""
+    kept = UNHARMED if kind in SINGLE_KINDS else ()
+    return (f"model.fusion={kind}", *kept)
 
 
 def gain_lines(results: Sequence[Result]) -> list[str]:
