@@ -36,6 +36,7 @@ from fusetrain.data.placement import (
 from fusetrain.data.quarantine import LeftOutError, Quarantine
 from fusetrain.data.reader import train_reader
 from fusetrain.data.transforms import (
+    NO_MARKS,
     PADDING,
     Marks,
     boxes_in_pixels,
@@ -53,7 +54,6 @@ MAX_STAND_INS = 16
 MIXUP_ALPHA = 32.0
 CANVAS_SAMPLE = 500
 CANVAS_QUANTILE = 0.9
-NO_MARKS = Marks(np.zeros((0, 4)), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,9 @@ class Marks:
         return Marks(self.boxes_xyxy_px[kept], self.classes[kept])
 
 
+NO_MARKS = Marks(np.zeros((0, 4)), np.zeros(0, np.int64))
+
+
 @dataclass(frozen=True)
 class Within:
     """`size_within` for one long side, as a value that can be compared, pickled and printed."""
