@@ -31,7 +31,7 @@ from fusetrain.data.demo import write_demo
 ROADSCENE = Path(__file__).parents[1] / "configs" / "roadscene.yaml"
 DEMO_EPOCHS = 24
 WITHOUT, WITH, ALONE = "mid", "mid-dropout", "rgb"
-DROPOUT = 0.3
+DROPOUT = (0.3, 0.3)
 HEADER = ("training", "as it is", "rgb blank", "ir blank", "ir moved", "cost of ir blank")
 
 
@@ -87,19 +87,30 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="data YAML or data-set folder")
     parser.add_argument("--config", type=Path, default=ROADSCENE, help="with --data")
     parser.add_argument("--pairs", type=int, default=240, help="synthetic, train and val together")
-    parser.add_argument("--dropout", type=float, default=DROPOUT, help="of either modality")
+    parser.add_argument(
+        "--dropout",
+        type=float,
+        nargs=2,
+        default=DROPOUT,
+        metavar=("RGB", "IR"),
+        help="share of the samples without it",
+    )
     parser.add_argument("--shift", type=float, default=8.0, help="px of the visible image")
     return parser.parse_args()
 
 
-def variants(dropout: float) -> dict[str, Sequence[str]]:
+def variants(dropout: tuple[float, float]) -> dict[str, Sequence[str]]:
     """Return the settings in which the trainings differ."""
-    off = ("augment.drop_rgb=0", "augment.drop_ir=0")
     return {
-        WITHOUT: (*off, "model.fusion=mid"),
-        WITH: (f"augment.drop_rgb={dropout}", f"augment.drop_ir={dropout}", "model.fusion=mid"),
-        ALONE: (*off, "model.fusion=rgb"),
+        WITHOUT: (*dropping(0.0, 0.0), "model.fusion=mid"),
+        WITH: (*dropping(*dropout), "model.fusion=mid"),
+        ALONE: (*dropping(0.0, 0.0), "model.fusion=rgb"),
     }
+
+
+def dropping(rgb: float, ir: float) -> tuple[str, str]:
+    """Return the settings that take either image from so many samples."""
+    return f"augment.drop_rgb={rgb}", f"augment.drop_ir={ir}"
 
 
 def measure(training: Training, shift: float) -> Measured:
