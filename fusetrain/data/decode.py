@@ -178,8 +178,8 @@ def cut_bits(image: ImageFile.ImageFile) -> int:
         image: Opened, not yet decoded.
     """
     for tile in image.tile:
-        raw_mode = tile[3] if isinstance(tile[3], str) else str((tile[3] or ("",))[0])
-        if DEEP_CHANNELS.match(raw_mode):
+        raw_mode = tile[3][0] if isinstance(tile[3], tuple) and tile[3] else tile[3]
+        if isinstance(raw_mode, str) and DEEP_CHANNELS.match(raw_mode):
             return 16
     return 0
 
