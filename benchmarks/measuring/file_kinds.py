@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from measuring.corpus import Kind, Planter, Set
 from PIL import Image
 
@@ -89,6 +90,14 @@ def wrong_suffix(data: Set) -> Path:
     return path.rename(path.with_suffix(suffix))
 
 
+def counts_beside(data: Set) -> Path:
+    """The counts of an infrared image, as numpy writes them."""
+    pair = data.take()
+    path = pair.ir.with_suffix(".npy")
+    np.save(path, np.asarray(pair.image("ir")))
+    return path
+
+
 FILE_KINDS = (
     Kind("visible without partner", ("P01",), "error", orphan("rgb")),
     Kind("infrared without partner", ("P02",), "error", orphan("ir")),
@@ -119,4 +128,5 @@ FILE_KINDS = (
         cut(encoded("JPEG", progressive=True), ".jpg", end=JPEG_END),
     ),
     Kind("wrong suffix", ("I04",), "error", wrong_suffix),
+    Kind("counts as .npy", ("I10",), "warn", counts_beside),
 )

@@ -138,6 +138,15 @@ def yaml(change: Callable[[str], str]) -> Planter:
     return plant
 
 
+def beside_the_window(data: Set) -> None:
+    """Counts of 16 bits, and a range in the YAML that is one of another camera."""
+    low = data.rng.randint(5000, 25000)
+    for pair in data.pairs():
+        counts = np.asarray(pair.image("ir").convert("L"), np.uint16) * np.uint16(8) + low
+        store(pair.ir, Image.fromarray(counts.astype(np.uint16)), ".tif")
+    yaml(lambda text: f"{text.rstrip()}\nthermal: {{range: [{low + 9000}, {low + 12000}]}}\n")(data)
+
+
 def without_class(data: Set) -> None:
     """Validation loses its most frequent class."""
     for pair in data.val:
@@ -172,6 +181,7 @@ SET_KINDS = (
     _set("infrared moved by 7 to 9 px", ("P09",), "warn", shifted(7, 9), registration=True),
     _set("camera stuck", ("P12",), "warn", stuck),
     _set("a third of 16 bits", ("P14",), "error", mixed_depth),
+    _set("range of another camera", ("P16",), "error", beside_the_window),
     _set("each stretched to all levels", ("P14",), "info", stretch_each, num_pairs=60),
     _set("split without pairs", ("P15",), "error", empty_split),
     _set("file in two splits", ("D04",), "error", across(None)),
