@@ -23,6 +23,7 @@ from fusetrain.checks.flow.tasks import all_tasks
 from fusetrain.checks.images import measure_pair
 from fusetrain.checks.registration.partners import measure_partners, partner_tasks
 from fusetrain.checks.registration.shifts import measure_registration
+from fusetrain.checks.window import measure_window, window_tasks
 from fusetrain.data.index import scan_split
 from fusetrain.data.spec import load_spec
 from fusetrain.errors import DataError
@@ -176,7 +177,9 @@ def findings_of(root: Path, *, registration: bool = False) -> tuple[Finding, ...
     facts = [measure_pair(task) for task in tasks]
     shifts = [measure_registration(task) for task in tasks] if registration else []
     blocks = [replace(task, storage=spec.storage) for task in partner_tasks(shifts, str(spec.root))]
-    evidence = Evidence(scans, facts, shifts, [measure_partners(block) for block in blocks])
+    partners = [measure_partners(block) for block in blocks]
+    seen = [found for task in window_tasks(spec, scans, facts) for found in measure_window(task)]
+    evidence = Evidence(scans, facts, shifts, partners, windows=seen)
     return judge(evidence, imgsz=640, max_shift_px=MAX_SHIFT_PX)
 
 
