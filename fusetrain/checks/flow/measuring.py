@@ -44,8 +44,8 @@ from fusetrain.data.index import SplitScan
 from fusetrain.data.spec import DataSpec
 
 Progress = Callable[[int, int], None]
-# A block of images that are all compared with each other takes its time.
-PARTNERS_TIMEOUT_S = 600.0
+# Blocks of images that are compared with each other, or read through a window, take their time.
+SECOND_LOOK_TIMEOUT_S = 600.0
 
 Fact = TypeVar("Fact", PairFacts, RegistrationFacts)
 
@@ -166,7 +166,7 @@ def compare_partners(
         tasks,
         crashed=crashed_partners,
         workers=effort.num_workers,
-        timeout_s=PARTNERS_TIMEOUT_S,
+        timeout_s=SECOND_LOOK_TIMEOUT_S,
         chunk=1,
     )
     with closing(compared):
@@ -186,7 +186,7 @@ def look_through_window(
         window_tasks(spec, scans, facts),
         crashed=crashed_window,
         workers=effort.num_workers,
-        timeout_s=PARTNERS_TIMEOUT_S,
+        timeout_s=SECOND_LOOK_TIMEOUT_S,
         chunk=1,
     )
     with closing(seen):
