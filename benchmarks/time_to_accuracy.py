@@ -2,7 +2,8 @@
 
     python benchmarks/time_to_accuracy.py --seeds 0 1 2 --keep FOLDER
     python benchmarks/time_to_accuracy.py --data ROADSCENE --seeds 0 1 2 --keep FOLDER
-    python benchmarks/time_to_accuracy.py --epochs 2 --pairs 24          # proves that it works
+    python benchmarks/time_to_accuracy.py --budgets 12 24 --keep FOLDER  # two of each of ours
+    python benchmarks/time_to_accuracy.py --epochs 2 --peer-epochs 2 --pairs 24    # does it work?
 
 Ours trains `mid` and `early` from scratch by its own recipe: on the synthetic pairs that of the
 config that they come with, on other pairs configs/roadscene.yaml. The peer trains its nano detector
@@ -38,7 +39,6 @@ from fusetrain.data.demo import write_demo
 
 ROADSCENE = Path(__file__).parents[1] / "configs" / "roadscene.yaml"
 PEER = "peer, 4 channels"
-PEER_EPOCHS = 100
 MOST_TIME = 0.25  # of the peer's, until its final mAP50 is reached
 HEADER = (
     "training",
@@ -61,8 +61,7 @@ def main() -> None:
     args = arguments()
     with work_folder(args.keep) as folder:
         config, data = recipe(args, folder)
-        variants = {kind: (f"model.fusion={kind}",) for kind in args.kinds}
-        trainings = planned(config, data, variants, args=args, folder=folder)
+        trainings = planned(config, data, variants_of(args), args=args, folder=folder)
         settings = load_config(config, trainings[0].sets).placed(data)
         curves = all_curves(trainings, settings, args, folder)
     print(f"seeds {args.seeds}, {settings.train.imgsz} px, batch {settings.train.batch}", end=", ")
@@ -76,10 +75,29 @@ def arguments() -> argparse.Namespace:
     add_kinds(parser, "mid", "early")
     parser.add_argument("--data", type=Path, metavar="DATA", help="instead of synthetic pairs")
     parser.add_argument("--config", type=Path, help="of ours, instead of the one for the data")
+    parser.add_argument(
+        "--budgets",
+        nargs="+",
+        type=int,
+        metavar="EPOCHS",
+        help="train each kind of ours once with each, instead of --epochs",
+    )
+    parser.add_argument("--peer-epochs", type=int, default=100)
     parser.add_argument("--pairs", type=int, default=240, help="synthetic, train and val together")
     parser.add_argument("--model", default="yolo11n.yaml", help="of the peer, by its own name")
     parser.add_argument("--pip-args", default="", help="to install the peer with")
     return parser.parse_args()
+
+
+def variants_of(args: argparse.Namespace) -> dict[str, tuple[str, ...]]:
+    """Return the settings of each training of ours by its name: all kinds, with all budgets."""
+    if not args.budgets:
+        return {kind: (f"model.fusion={kind}",) for kind in args.kinds}
+    return {
+        f"{kind}-{epochs}": (f"model.fusion={kind}", f"train.epochs={epochs}")
+        for kind in args.kinds
+        for epochs in args.budgets
+    }
 
 
 def recipe(args: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
@@ -106,12 +124,13 @@ def all_curves(
         "data": str(peer_yaml),
         "val": str(copies / "images" / "val"),
         "model": args.model,
-        "epochs": args.epochs or PEER_EPOCHS,
+        "epochs": args.peer_epochs,
         "imgsz": settings.train.imgsz,
         "batch": build.batch_size(settings),
         "threads": settings.train.threads,
     }
-    curves: dict[str, list[Curve]] = {name: [] for name in (*args.kinds, PEER)}
+    names = dict.fromkeys(training.variant for training in trainings)
+    curves: dict[str, list[Curve]] = {name: [] for name in (*names, PEER)}
     for seed in args.seeds:
         for training in (item for item in trainings if item.seed == seed):
             run_all([training], jobs=1)

@@ -61,6 +61,24 @@ class Training:
         """Return the file that stands for a training that ended well."""
         return self.folder / f"{self.name}.done"
 
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """Return all of its ``key=value`` settings that its scores depend on."""
+        return (*self.sets, f"train.seed={self.seed}")
+
+    def note(self) -> None:
+        """Write down what is trained here, and with which settings.
+
+        Raises:
+            SystemExit: Something else was trained here by this name.
+        """
+        noted = self.folder / f"{self.name}.settings"
+        files = (os.path.relpath(path, self.folder) for path in (self.config, self.data))
+        lines = "".join(f"{line}\n" for line in (*files, *self.settings))
+        if noted.exists() and noted.read_text(encoding="utf-8") != lines:
+            raise SystemExit(f"{noted}: begun with other settings; keep these in another folder")
+        noted.write_text(lines, encoding="utf-8")
+
 
 @dataclass(frozen=True)
 class Result:
@@ -144,14 +162,15 @@ def _command(training: Training) -> list[str]:
     if (run / "weights" / "last.pt").exists():
         return ["resume", str(run)]
     shutil.rmtree(run, ignore_errors=True)
-    sets = (*training.sets, f"train.seed={training.seed}", f"run.project={training.folder}")
     words = ["train", "--config", str(training.config), "--data", str(training.data)]
     words += ["--name", training.name]
+    sets = (*training.settings, f"run.project={training.folder}")
     return [*words, *(word for item in sets for word in ("--set", item))]
 
 
 def _run(training: Training) -> Result:
     """Run one training in a process of its own, unless it is done."""
+    training.note()
     if not training.done.exists():
         command = [sys.executable, "-m", "fusetrain", *_command(training)]
         log = training.folder / f"{training.name}.log"

@@ -7,6 +7,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -52,6 +53,22 @@ def test_demo_trains_and_prints_a_row_a_kind_and_the_gain(tmp_path: Path) -> Non
     assert [kind for kind in starts if kind in ("mid", "rgb", "ir")] == ["mid", "rgb", "ir"]
     assert lines[-1].startswith("fusion gain of mid: mAP50 ")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_kept_is_not_taken_for_a_training_with_other_settings(
+    module: ModuleType, tmp_path: Path
+) -> None:
+    def training(folder: Path, *sets: str) -> Any:
+        return module.Training(folder / "a.yaml", folder / "demo", "mid", 0, sets, folder)
+
+    begun, moved = tmp_path / "begun", tmp_path / "moved"
+    begun.mkdir()
+    training(begun, "train.epochs=1").note()
+    training(begun, "train.epochs=1").note()
+    begun.rename(moved)
+    training(moved, "train.epochs=1").note()
+    with pytest.raises(SystemExit, match="begun with other settings"):
+        training(moved, "train.epochs=2").note()
 
 
 @pytest.mark.slow
