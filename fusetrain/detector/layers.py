@@ -30,7 +30,7 @@ class ConvBnAct(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the activated map."""
-        return functional.silu(self.norm(self.conv(features)), inplace=True)
+        return functional.silu(self.norm(self.conv(features)))
 
 
 class Bottleneck(nn.Module):
