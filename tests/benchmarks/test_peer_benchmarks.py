@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import import_module
@@ -166,6 +167,15 @@ def test_time_to_the_peers_final_score_is_taken_seed_by_seed() -> None:
     assert table.verdict("mid", reached).endswith("0.23x; wanted at most 0.25x: reached")
     assert table.score_by(mine, 10.0) == "0.400 ± 0.141"
     assert table.score_by(mine, 4.0) == "-"
+
+
+def test_each_kind_is_trained_with_each_budget() -> None:
+    table = import_module("time_to_accuracy")
+    kinds = ["mid", "early"]
+    assert list(table.variants_of(Namespace(kinds=kinds, budgets=None))) == kinds
+    asked = table.variants_of(Namespace(kinds=kinds, budgets=[12, 24]))
+    assert list(asked) == ["mid-12", "mid-24", "early-12", "early-24"]
+    assert asked["early-24"] == ("model.fusion=early", "train.epochs=24")
 
 
 def test_a_score_that_is_never_reached_is_said() -> None:
