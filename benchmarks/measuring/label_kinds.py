@@ -46,6 +46,20 @@ def remove_label(data: Set) -> Path:
     return pair.label
 
 
+def remove_images(data: Set) -> Path:
+    pair = data.take()
+    pair.rgb.unlink()
+    pair.ir.unlink()
+    return pair.label
+
+
+def write_again(data: Set) -> Path:
+    pair = data.take()
+    again = pair.label.with_suffix(".TXT")
+    again.write_text(pair.label.read_text(encoding="utf-8"), encoding="utf-8")
+    return pair.label  # capitals come first
+
+
 def empty_most(data: Set) -> None:
     for pair in data.pairs():
         if data.rng.random() < 0.9:
@@ -116,6 +130,8 @@ LABEL_KINDS = (
     Kind("box of the whole image", ("L07",), "info", add(lambda data, line: "0 0.5 0.5 1 1")),
     Kind("the same box twice", ("L08",), "warn", add(lambda data, line: line)),
     Kind("label file missing", ("L09",), "warn", remove_label),
+    Kind("label file without its images", ("L13",), "warn", remove_images),
+    Kind("two label files of a pair", ("L13",), "warn", write_again),
     Kind("most label files empty", ("L10",), "info", empty_most, whole_set=True),
     Kind("all boxes in px", ("L04",), "error", rewrite(pixels), whole_set=True),
     Kind(

@@ -114,6 +114,11 @@ CODES: dict[str, Code] = {
         "boxes look like corners, not centre and size",
         "Write `class cx cy w h`: centre = corner + size / 2.",
     ),
+    "L13": Code(
+        "warn",
+        "label file that is not read",
+        "Give it the name of its image, bring the image back, or delete the file.",
+    ),
     "D01": Code("warn", "file twice in a split", "Delete one of the two pairs."),
     "D02": Code("warn", "picture twice in a split", "Delete one of the two pairs."),
     "D03": Code("info", "near duplicate in a split", "Keep one of them if they are one scene."),

@@ -5,11 +5,14 @@ What the label reader left out arrives as problems of the scan; the rest is told
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 from numpy.typing import NDArray
 
 from fusetrain.checks.findings import Finding, Level, finding
 from fusetrain.data.index import SplitScan
+from fusetrain.data.label_rows import read_annotations
 
 WHOLE_IMAGE = 0.99
 DUPLICATE_IOU = 0.95
@@ -44,6 +47,17 @@ def check_missing(scan: SplitScan) -> list[Finding]:
         finding("L09", "no such file; the pair counts as background", split=split, path=path)
         for path in (scan.label_paths[int(row)] for row in np.flatnonzero(~present))
     ]
+
+
+def check_unread(scan: SplitScan) -> list[Finding]:
+    """L13: files with boxes among the labels that nothing is read from."""
+    found = []
+    for label in scan.unread_labels:
+        path = os.path.join(scan.index.root, label.path)
+        if len(read_annotations(label.labels, path, name=label.path)):
+            message = f"{label.instead} is read" if label.instead else "no image has its name"
+            found.append(finding("L13", message, split=scan.index.split, path=label.path))
+    return found
 
 
 def check_empty(scan: SplitScan) -> list[Finding]:

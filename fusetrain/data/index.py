@@ -20,7 +20,7 @@ from fusetrain.data.formats.coco_json import read_once
 from fusetrain.data.label_rows import Reader, read_rows
 from fusetrain.data.label_sets import choose, gather_labels, list_split
 from fusetrain.data.labels import NO_LABELS, NO_REGIONS, LabelProblem, Labels, Regions
-from fusetrain.data.listing import IMAGE_SUFFIXES, pair_source
+from fusetrain.data.listing import IMAGE_SUFFIXES, UnreadLabel, pair_source
 from fusetrain.data.packed_paths import PackedPaths
 from fusetrain.data.pairing import Pairing, join_pairings
 from fusetrain.data.spec import DataSpec
@@ -174,6 +174,7 @@ class SplitScan:
         label_paths: Label file of each pair, relative to the root; where there is none, its place.
         rgb_labels: Boxes drawn on the visible images; None unless each modality has its own set.
         ir_labels: Boxes drawn on the infrared images; None unless each modality has its own set.
+        unread_labels: Files in its label folders that nothing is read from.
     """
 
     index: DatasetIndex
@@ -183,6 +184,7 @@ class SplitScan:
     label_paths: PackedPaths = field(repr=False)
     rgb_labels: LabelColumns | None = None
     ir_labels: LabelColumns | None = None
+    unread_labels: tuple[UnreadLabel, ...] = ()
 
 
 @read_once()
@@ -212,6 +214,7 @@ def scan_split(spec: DataSpec, split: str, *, read: Reader = read_rows) -> Split
         label_paths=PackedPaths.pack(chosen.paths),
         rgb_labels=_columns(rgb.labels) if ir else None,
         ir_labels=_columns(ir.labels) if ir else None,
+        unread_labels=tuple(dict.fromkeys(label for part in listing for label in part.unread)),
     )
 
 

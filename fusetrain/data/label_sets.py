@@ -7,7 +7,7 @@ count: those of rgb, of ir, of either (union), or only those that both show (bot
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from fusetrain.data.label_rows import LabelReader, LabelRow, Reader
 from fusetrain.data.labels import NO_LABELS, LabelProblem, Labels, Regions
-from fusetrain.data.listing import LabelListing, expected_label, pair_source
+from fusetrain.data.listing import LabelListing, UnreadLabel, expected_label, pair_source
 from fusetrain.data.pairing import Pairing, pair_key
 from fusetrain.data.sources import NO_LABEL_SET, LabelSet, LabelSource, Source
 from fusetrain.data.spec import DataSpec
@@ -37,6 +37,7 @@ class SourceListing:
         ir_rows: Label file of each pair in the infrared set; empty where there is one set.
         expected: Where each label file of the visible images is or should be.
         ir_expected: The same for the infrared set.
+        unread: Files in its label folders that nothing is read from.
     """
 
     source: Source
@@ -46,6 +47,7 @@ class SourceListing:
     ir_rows: tuple[LabelRow, ...]
     expected: tuple[str, ...]
     ir_expected: tuple[str, ...]
+    unread: tuple[UnreadLabel, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,61 @@ def _list_source(
     rgb_rows, expected = _rows(source, source.label_set, pairing, keys=keys, files=files)
     ir_set = _label_set(source, "ir")
     ir_rows, ir_expected = _rows(source, ir_set, pairing, keys=keys, files=files)
-    prefixed = tuple(prefix + key for key in keys)
-    return SourceListing(source, pairing, prefixed, rgb_rows, ir_rows, expected, ir_expected)
+    return SourceListing(
+        source,
+        pairing,
+        tuple(prefix + key for key in keys),
+        rgb_rows,
+        ir_rows,
+        expected,
+        ir_expected,
+        _unread(spec, source, pairing, {source.label_set: rgb_rows, ir_set: ir_rows}, files=files),
+    )
+
+
+def _unread(
+    spec: DataSpec,
+    source: Source,
+    pairing: Pairing,
+    rows: Mapping[LabelSet, Sequence[LabelRow]],
+    *,
+    files: LabelListing,
+) -> tuple[UnreadLabel, ...]:
+    """Return the files in the label folders of a source that nothing is read from.
+
+    Where a list picks the images, or others have labels in the same folder, nobody can say of a
+    file that its image is missing; of two with one key the second is told all the same.
+    """
+    unread: list[UnreadLabel] = []
+    for labels, own in rows.items():
+        if files.count(labels) == sum(bool(row.label_path) for row in own):
+            continue
+        found = files.unread(labels, _image_keys(source, pairing))
+        is_alone = _is_alone(spec, source, labels)
+        unread += (label for label in found if label.instead or is_alone)
+    return tuple(unread)
+
+
+def _image_keys(source: Source, pairing: Pairing) -> set[str]:
+    """Return the keys of all images of a source, whether they are part of a pair or not."""
+    rgb = [path for path, _ in pairing.pairs] + [orphan.path for orphan in pairing.rgb_only]
+    ir = [path for _, path in pairing.pairs] + [orphan.path for orphan in pairing.ir_only]
+    for clash in pairing.ambiguous:
+        rgb += clash.rgb_paths
+        ir += clash.ir_paths
+    keys = {pair_key(path, source.rgb_folder, suffix=source.rgb_suffix) for path in rgb}
+    keys |= {pair_key(path, source.ir_folder, suffix=source.ir_suffix) for path in ir}
+    for path in pairing.foreign:
+        keys.add(pair_key(path, source.rgb_folder, suffix=source.rgb_suffix))
+        keys.add(pair_key(path, source.ir_folder, suffix=source.ir_suffix))
+    return keys
+
+
+def _is_alone(spec: DataSpec, source: Source, labels: LabelSet) -> bool:
+    """Say whether a folder of labels belongs to all images of one source and to nothing else."""
+    others = [other for split in spec.splits for other in spec.sources(split)]
+    places = [own.place for other in others for own in (other.label_set, other.ir_labels) if own]
+    return source.names is None and places.count(labels.place) == 1
 
 
 def _rows(

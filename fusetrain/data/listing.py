@@ -6,7 +6,7 @@ Names only: nothing is opened here.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -75,6 +75,29 @@ def _paired(images: _Images, source: Source, storage: Storage) -> Pairing:
     return Pairing(pairing.pairs, pairing.rgb_only, (), clashes)
 
 
+@dataclass(frozen=True)
+class UnreadLabel:
+    """A file in a folder of labels that nothing is read from.
+
+    Attributes:
+        path: The file, relative to the root.
+        labels: The set that it lies among.
+        instead: Another file with its key, which is read; empty where no image has its key.
+    """
+
+    path: str
+    labels: LabelSet
+    instead: str = ""
+
+
+@dataclass(frozen=True)
+class _LabelFolder:
+    """The label files of a folder: key to file, and file to the one with its key before it."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    doubles: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass
 class LabelListing:
     """Looks up label files by key; each folder is listed once.
@@ -84,30 +107,58 @@ class LabelListing:
     """
 
     root: Path
-    _files: dict[tuple[str, str, str], dict[str, str]] = field(default_factory=dict, repr=False)
+    _folders: dict[tuple[str, str, str], _LabelFolder] = field(default_factory=dict, repr=False)
 
     def find(self, labels: LabelSet, key: str) -> str:
         """Return the label file of a pair, relative to the root; empty where there is none.
 
         COCO has no file a pair.
         """
+        return self._folder(labels).files.get(_prefixed(key, labels), "")
+
+    def count(self, labels: LabelSet) -> int:
+        """Return how many label files there are in the folder of a set."""
+        folder = self._folder(labels)
+        return len(folder.files) + len(folder.doubles)
+
+    def unread(self, labels: LabelSet, keys: Iterable[str]) -> tuple[UnreadLabel, ...]:
+        """Return the label files of a set that are not read where images have these keys.
+
+        Args:
+            labels: The set.
+            keys: Of all images that its folder may hold labels of.
+        """
+        folder = self._folder(labels)
+        known = {_prefixed(key, labels) for key in keys}
+        strays = [path for key, path in folder.files.items() if key not in known]
+        return tuple(
+            UnreadLabel(path, labels, folder.doubles.get(path, ""))
+            for path in sorted((*strays, *folder.doubles))
+        )
+
+    def _folder(self, labels: LabelSet) -> _LabelFolder:
         if labels.place is None or labels.format == "coco":
-            return ""
+            return _LabelFolder()
         suffix = ".xml" if labels.format in XML_FORMATS else ".txt"
         where = (labels.place, suffix, labels.suffix)
-        if where not in self._files:
-            self._files[where] = self._listed(labels.place, suffix, labels.suffix)
-        prefixed = f"{labels.prefix.casefold()}{key}" if labels.prefix else key
-        return self._files[where].get(prefixed, "")
+        if where not in self._folders:
+            self._folders[where] = self._listed(labels.place, suffix, labels.suffix)
+        return self._folders[where]
 
-    def _listed(self, folder: str, suffix: str, stem_suffix: str) -> dict[str, str]:
-        """Return key to label file; of several with one key the first."""
+    def _listed(self, folder: str, suffix: str, stem_suffix: str) -> _LabelFolder:
+        """Return the label files of a folder by key; of several with one key the first is read."""
         if not os.path.isdir(os.path.join(self.root, folder)):
-            return {}
-        paths = relative_files(self.root, folder, suffixes=frozenset({suffix}))
-        return {
-            pair_key(path, folder, suffix=stem_suffix): path for path in sorted(paths, reverse=True)
-        }
+            return _LabelFolder()
+        found = _LabelFolder()
+        for path in sorted(relative_files(self.root, folder, suffixes=frozenset({suffix}))):
+            first = found.files.setdefault(pair_key(path, folder, suffix=stem_suffix), path)
+            if first != path:
+                found.doubles[path] = first
+        return found
+
+
+def _prefixed(key: str, labels: LabelSet) -> str:
+    return f"{labels.prefix.casefold()}{key}" if labels.prefix else key
 
 
 def expected_label(rgb_path: str, source: Source, labels: LabelSet) -> str:

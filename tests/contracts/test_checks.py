@@ -231,6 +231,7 @@ PLANTED: dict[str, Callable[[Path], object]] = {
     "L10": nearly_empty,
     "L11": second_labels,
     "L12": corners,
+    "L13": lambda root: shutil.copy(root / LABEL, root / "labels/train/lost.txt"),
     "D01": lambda root: shutil.copy(root / RGB, root / "images/train/train_002.jpg"),
     "D02": recoded,
     "D03": nearly_same,

@@ -40,6 +40,7 @@ SCAN_CHECKS: tuple[Callable[[SplitScan], list[Finding]], ...] = (
     pairs.check_foreign,
     labels.check_lines,
     labels.check_missing,
+    labels.check_unread,
     labels.check_empty,
     labels.check_whole_image,
     labels.check_duplicates,

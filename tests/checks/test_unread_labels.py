@@ -1,0 +1,84 @@
+"""L13: files with boxes among the labels that nothing is read from, and what is none of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fusetrain.checks.audit import audit_path
+
+from ..conftest import MakePairs
+
+BOX = "0 .5 .5 .25 .25\n"
+LABELS = "labels/train"
+
+
+def unread(path: Path) -> dict[str, str]:
+    """Return the files that L13 names, with what it says of them."""
+    findings = audit_path(path, workers=1).findings
+    return {found.path: found.message for found in findings if found.code == "L13"}
+
+
+def test_label_whose_both_images_are_lost_is_told(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=4, val=2)
+    for folder in ("images/train", "imagesIR/train"):
+        next((path.parent / folder).glob("train_002.*")).unlink()
+    assert unread(path) == {f"{LABELS}/train_002.txt": "no image has its name"}
+
+
+def test_label_under_another_name_is_told_beside_the_pair_that_lacks_it(
+    make_pairs: MakePairs,
+) -> None:
+    path = make_pairs(train=4, val=2)
+    label = path.parent / LABELS / "train_001.txt"
+    label.rename(label.with_name("frame_001.txt"))
+    assert unread(path) == {f"{LABELS}/frame_001.txt": "no image has its name"}
+    assert audit_path(path, workers=1).counts["L09"] == 1
+
+
+def test_label_of_an_image_without_partner_is_a_consequence_only(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=4, val=2)
+    next((path.parent / "imagesIR/train").glob("train_002.*")).unlink()
+    assert unread(path) == {}
+
+
+def test_second_label_file_of_a_pair_is_told_with_the_one_that_is_read(
+    make_pairs: MakePairs,
+) -> None:
+    path = make_pairs(train=4, val=2)
+    (path.parent / LABELS / "Train_001.txt").write_text(BOX)
+    first, second = sorted(("Train_001.txt", "train_001.txt"))
+    assert unread(path) == {f"{LABELS}/{second}": f"{LABELS}/{first} is read"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("classes.txt", "person\ncar\n"),
+        ("notes.txt", "boxes of the first day were drawn on infrared\n"),
+        ("background.txt", ""),
+    ],
+)
+def test_files_without_boxes_are_no_labels(make_pairs: MakePairs, name: str, text: str) -> None:
+    path = make_pairs(train=4, val=2)
+    (path.parent / LABELS / name).write_text(text)
+    assert unread(path) == {}
+
+
+def test_nothing_is_missed_where_lists_pick_the_images(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=4, val=2)
+    images = sorted((path.parent / "images/train").iterdir())
+    chosen = path.parent / "train.txt"
+    chosen.write_text("".join(f"./images/train/{image.name}\n" for image in images[:3]))
+    path.write_text(path.read_text().replace("images/train", "train.txt"))
+    assert len(audit_path(path, workers=1).scans["train"].index) == 3
+    assert unread(path) == {}
+
+
+def test_splits_that_share_a_folder_of_labels_miss_nothing(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=4, val=2)
+    path.write_text(path.read_text().replace("images/val", "images/train"))
+    next((path.parent / "images/train").glob("train_002.*")).unlink()
+    next((path.parent / "imagesIR/train").glob("train_002.*")).unlink()
+    assert unread(path) == {}
