@@ -156,15 +156,15 @@ def test_time_to_the_peers_final_score_is_taken_seed_by_seed() -> None:
     table = import_module("time_to_accuracy")
     peer = [points(0.1, 0.2, 0.6, 0.5), points(0.1, 0.2, 0.3, 0.4)]
     mine = [points(0.1, 0.5, step_s=5.0), points(0.4, 0.3, step_s=5.0)]
-    reached = {"mid": table.reached_by(mine, peer), table.PEER: table.reached_by(peer, peer)}
-    assert [point.epoch for point in reached[table.PEER]] == [3, 4]
-    times, cpu_times = table.time_ratios(reached["mid"], reached[table.PEER])
+    reached, there = table.reached_by(mine, peer), table.reached_by(peer, peer)
+    assert [point.epoch for point in there] == [3, 4]
+    times, cpu_times = table.time_ratios(reached, there)
     assert times == pytest.approx([10 / 30, 5 / 40]) == cpu_times
-    cells = table.row("mid", mine, reached)
+    cells = table.row(mine, "mid", peer)
     assert len(cells) == len(table.HEADER)
     assert cells[2] == "0.400 ± 0.141"
-    assert cells[-2:] == ["0.23x", "0.23x"]
-    assert table.verdict("mid", reached).endswith("0.23x; wanted at most 0.25x: reached")
+    assert cells[-4:] == ["0.19x", "0.19x", "0.23x", "0.23x"]
+    assert table.verdict("mid", mine, peer).endswith("0.19x; wanted at most 0.25x: reached")
     assert table.score_by(mine, 10.0) == "0.400 ± 0.141"
     assert table.score_by(mine, 4.0) == "-"
 
@@ -181,11 +181,10 @@ def test_each_kind_is_trained_with_each_budget() -> None:
 def test_a_score_that_is_never_reached_is_said() -> None:
     table = import_module("time_to_accuracy")
     peer, mine = [points(0.5), points(0.5)], [points(0.4), points(0.6)]
-    reached = {"mid": table.reached_by(mine, peer), table.PEER: table.reached_by(peer, peer)}
-    assert table.row("mid", mine, reached)[6] == "10 (1 of 2)"
-    assert "not reached with 1 seeds: missed" in table.verdict("mid", reached)
-    none = {"mid": [None, None], table.PEER: reached[table.PEER]}
-    assert table.row("mid", mine, none)[6:] == ["never (0 of 2)", "never", "-", "-"]
+    assert table.row(mine, "mid", peer)[6] == "10 (1 of 2)"
+    assert "not reached with 1 seeds: missed" in table.verdict("mid", mine, peer)
+    worse = [points(0.4), points(0.4)]
+    assert table.row(worse, "mid", peer)[6:] == ["never (0 of 2)", "never", *["-"] * 4]
 
 
 def test_ratios_are_taken_round_by_round_and_weighed_with_operations() -> None:
