@@ -23,6 +23,7 @@ LAYERS = (
         "tuning",
         "inference",
         "reporting",
+        "suggest",
         "api",
         "commands",
         "catalogue",

@@ -1,7 +1,8 @@
-"""The commands about settings: `config show`, `config schema`, and `config import` of others'."""
+"""The commands about settings: `config show`, `schema`, `suggest`, and `import` of others'."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 config = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
-    help="Show settings, their schema, or import another's.\n\nExample: fusetrain config schema",
+    help="Show settings and their schema, suggest some, or import another's.\n\n"
+    "Example: fusetrain config suggest demo/data.yaml",
 )
 
 
@@ -65,6 +67,38 @@ def config_schema(
         raise UsageError(f"no such --draft: {draft}", expected="2020-12 or 07")
     schema = schema_2020()
     typer.echo(json.dumps(draft_07(schema) if draft == "07" else schema, indent=2))
+
+
+@config.command("suggest")
+def config_suggest(
+    data: Annotated[Path, typer.Argument(metavar="DATA", help="Data YAML or folder.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="New file; else stdout.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Write a config to begin with, from the pairs, images and boxes of a data set.
+
+    Example: fusetrain config suggest demo/data.yaml --out train.yaml
+    """
+    from dataclasses import asdict
+
+    from fusetrain.cli.console import print_json, stderr_console, visible
+    from fusetrain.suggest import facts_of, suggest, suggested_yaml
+
+    facts = facts_of(data)
+    suggestions = suggest(facts)
+    text = suggested_yaml(facts, suggestions, data)
+    if out:
+        _write_new(out, text)
+    if as_json:
+        told = [{"values": dict(one.values), "reason": one.reason} for one in suggestions]
+        print_json({"path": str(data), "facts": asdict(facts), "suggestions": told})
+    elif not out:
+        typer.echo(text, nl=False)
+    if out:
+        next_line = f"next: fusetrain train --config {shlex.quote(str(out))}"
+        stderr_console().print(visible(next_line), markup=False, soft_wrap=True)
 
 
 @config.command("import")
