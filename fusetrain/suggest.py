@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from fusetrain import build
+from fusetrain.config.schema import Config
 from fusetrain.config.yaml import dump_yaml
 from fusetrain.data.decode import ImageError
-from fusetrain.data.image import read_header
-from fusetrain.data.index import DatasetIndex, scan_split
+from fusetrain.data.image import RAW_WINDOW, read_header
+from fusetrain.data.index import DatasetIndex
 from fusetrain.data.sources import LabelSource
-from fusetrain.data.spec import load_spec
 from fusetrain.data.transforms import up_to_stride
 from fusetrain.errors import DataError
 
@@ -76,12 +77,8 @@ def facts_of(path: Path) -> SetFacts:
     Raises:
         DataError: It cannot be used, has no such split, or nothing to train on.
     """
-    spec = load_spec(path)
-    train, val = (scan_split(spec, split).index for split in ("train", "val"))
-    if not len(train.boxes):
-        raise DataError(
-            "no pair of the train split has a box: there is nothing to learn", where=str(path)
-        )
+    data = build.open_data(Config(data=path.as_posix()), window=RAW_WINDOW)
+    train = data.train
     sizes_hw = np.array(list(_sizes(train)))
     if not len(sizes_hw):
         raise DataError(
@@ -94,11 +91,11 @@ def facts_of(path: Path) -> SetFacts:
     counts = np.bincount(train.box_classes)
     return SetFacts(
         train_pairs=len(train),
-        val_pairs=len(val),
+        val_pairs=len(data.val),
         long_side_px=round(float(np.median(sizes_hw.max(axis=1)))),
         box_share=float(np.median(sides.min(axis=1))) / max(height, width),
         imbalance=float(counts.max() / counts[counts > 0].min()),
-        label_source=spec.label_source,
+        label_source=data.spec.label_source,
     )
 
 
