@@ -51,13 +51,25 @@ def check_missing(scan: SplitScan) -> list[Finding]:
 
 def check_unread(scan: SplitScan) -> list[Finding]:
     """L13: files with boxes among the labels that nothing is read from."""
-    found = []
-    for label in scan.unread_labels:
-        path = os.path.join(scan.index.root, label.path)
-        if len(read_annotations(label.labels, path, name=label.path)):
-            message = f"{label.instead} is read" if label.instead else "no image has its name"
-            found.append(finding("L13", message, split=scan.index.split, path=label.path))
-    return found
+    root, split = scan.index.root, scan.index.split
+    unread = [
+        label
+        for label in scan.unread_labels
+        if len(read_annotations(label.labels, os.path.join(root, label.path), name=label.path))
+    ]
+    if len(unread) > 1 and not scan.index.has_labels.any():
+        message = f"none of the {len(unread)} label files has the name of an image"
+        numbers = {"unread": len(unread)}
+        return [finding("L13", message, split=split, path=unread[0].path, numbers=numbers)]
+    return [
+        finding(
+            "L13",
+            f"{label.instead} is read" if label.instead else "no image has its name",
+            split=split,
+            path=label.path,
+        )
+        for label in unread
+    ]
 
 
 def check_empty(scan: SplitScan) -> list[Finding]:

@@ -52,6 +52,14 @@ def test_second_label_file_of_a_pair_is_told_with_the_one_that_is_read(
     assert unread(path) == {f"{LABELS}/{second}": f"{LABELS}/{first} is read"}
 
 
+def test_labels_that_all_have_other_names_are_one_finding(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=4, val=2)
+    for label in sorted((path.parent / LABELS).iterdir()):
+        label.rename(label.with_name(f"boxes_{label.name}"))
+    told = {f"{LABELS}/boxes_train_000.txt": "none of the 4 label files has the name of an image"}
+    assert unread(path) == told
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
