@@ -246,8 +246,17 @@ def _image_keys(source: Source, pairing: Pairing) -> set[str]:
 def _is_alone(spec: DataSpec, source: Source, labels: LabelSet) -> bool:
     """Say whether a folder of labels belongs to all images of one source and to nothing else."""
     others = [other for split in spec.splits for other in spec.sources(split)]
-    places = [own.place for other in others for own in (other.label_set, other.ir_labels) if own]
-    return source.names is None and places.count(labels.place) == 1
+    sets = [own for other in others for own in (other.label_set, other.ir_labels) if own]
+    overlapping = [own for own in sets if _overlap(own.place, labels.place)]
+    return source.names is None and len(overlapping) == 1
+
+
+def _overlap(first: str | None, second: str | None) -> bool:
+    """Say whether one of two folders, relative to the root, is the other or lies in it."""
+    if first is None or second is None:
+        return False
+    shorter, longer = sorted((first, second), key=len)
+    return not shorter or f"{longer}/".startswith(f"{shorter}/")
 
 
 def _rows(

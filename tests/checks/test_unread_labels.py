@@ -90,3 +90,16 @@ def test_splits_that_share_a_folder_of_labels_miss_nothing(make_pairs: MakePairs
     next((path.parent / "images/train").glob("train_002.*")).unlink()
     next((path.parent / "imagesIR/train").glob("train_002.*")).unlink()
     assert unread(path) == {}
+
+
+def test_a_folder_of_labels_within_another_is_not_missed_there(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=4, val=2)
+    root = path.parent
+    for folder in ("images", "imagesIR", "labels"):
+        (root / folder / "val").rename(root / folder / "train" / "val")
+        for held in (root / folder / "train" / "val").iterdir():
+            if folder != "labels":
+                held.rename(root / folder / "train" / held.name)
+    path.write_text(path.read_text().replace("images/val", "images/train/val"))
+    (root / "images/train/val").mkdir(exist_ok=True)
+    assert unread(path) == {}
