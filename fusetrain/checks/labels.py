@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fusetrain.checks.findings import Finding, Level, finding
 from fusetrain.data.index import SplitScan
 from fusetrain.data.label_rows import read_annotations
+from fusetrain.data.listing import UnreadLabel
 
 WHOLE_IMAGE = 0.99
 DUPLICATE_IOU = 0.95
@@ -51,25 +52,32 @@ def check_missing(scan: SplitScan) -> list[Finding]:
 
 def check_unread(scan: SplitScan) -> list[Finding]:
     """L13: files with boxes among the labels that nothing is read from."""
-    root, split = scan.index.root, scan.index.split
+    root = scan.index.root
     unread = [
         label
         for label in scan.unread_labels
         if len(read_annotations(label.labels, os.path.join(root, label.path), name=label.path))
     ]
-    if len(unread) > 1 and not scan.index.has_labels.any():
-        message = f"none of the {len(unread)} label files has the name of an image"
-        numbers = {"unread": len(unread)}
-        return [finding("L13", message, split=split, path=unread[0].path, numbers=numbers)]
-    return [
-        finding(
-            "L13",
-            f"{label.instead} is read" if label.instead else "no image has its name",
-            split=split,
-            path=label.path,
-        )
-        for label in unread
+    lost = [label for label in unread if not label.instead]
+    renamed = [label for label in unread if label.instead and not label.is_double]
+    found = [
+        _unread(scan, label, f"{label.instead} is read") for label in unread if label.is_double
     ]
+    if len(lost) > 1 and not scan.index.has_labels.any():
+        message = f"none of the {len(lost)} label files has the name of an image"
+        found.append(_unread(scan, lost[0], message, count=len(lost)))
+    else:
+        found += [_unread(scan, label, "no image has its name") for label in lost]
+    if renamed:
+        others = f" and of {len(renamed) - 1} others" if len(renamed) > 1 else ""
+        message = f"labels of its image{others} are looked for as {renamed[0].instead}"
+        found.append(_unread(scan, renamed[0], message, count=len(renamed)))
+    return found
+
+
+def _unread(scan: SplitScan, label: UnreadLabel, message: str, *, count: int = 1) -> Finding:
+    numbers = {"files": count}
+    return finding("L13", message, split=scan.index.split, path=label.path, numbers=numbers)
 
 
 def check_empty(scan: SplitScan) -> list[Finding]:

@@ -214,7 +214,9 @@ def scan_split(spec: DataSpec, split: str, *, read: Reader = read_rows) -> Split
         label_paths=PackedPaths.pack(chosen.paths),
         rgb_labels=_columns(rgb.labels) if ir else None,
         ir_labels=_columns(ir.labels) if ir else None,
-        unread_labels=tuple(dict.fromkeys(label for part in listing for label in part.unread)),
+        unread_labels=tuple(
+            {label.path: label for part in listing for label in part.unread}.values()
+        ),
     )
 
 

@@ -222,25 +222,29 @@ def _unread(
     for labels, own in rows.items():
         if files.count(labels) == sum(bool(row.label_path) for row in own):
             continue
-        found = files.unread(labels, _image_keys(source, pairing))
         is_alone = _is_alone(spec, source, labels)
-        unread += (label for label in found if label.instead or is_alone)
-    return tuple(unread)
+        found = files.unread(labels, _image_stems(source, pairing))
+        unread += (label for label in found if label.is_double or is_alone)
+    return tuple(sorted(unread, key=lambda label: label.path))
 
 
-def _image_keys(source: Source, pairing: Pairing) -> set[str]:
-    """Return the keys of all images of a source, whether they are part of a pair or not."""
+def _image_stems(source: Source, pairing: Pairing) -> dict[str, str]:
+    """Return stem, and key, of all images of a source to the key, whether in a pair or not."""
     rgb = [path for path, _ in pairing.pairs] + [orphan.path for orphan in pairing.rgb_only]
     ir = [path for _, path in pairing.pairs] + [orphan.path for orphan in pairing.ir_only]
     for clash in pairing.ambiguous:
         rgb += clash.rgb_paths
         ir += clash.ir_paths
-    keys = {pair_key(path, source.rgb_folder, suffix=source.rgb_suffix) for path in rgb}
-    keys |= {pair_key(path, source.ir_folder, suffix=source.ir_suffix) for path in ir}
-    for path in pairing.foreign:
-        keys.add(pair_key(path, source.rgb_folder, suffix=source.rgb_suffix))
-        keys.add(pair_key(path, source.ir_folder, suffix=source.ir_suffix))
-    return keys
+    stems, keys = {}, set()
+    for paths, folder, suffix in (
+        ([*rgb, *pairing.foreign], source.rgb_folder, source.rgb_suffix),
+        ([*ir, *pairing.foreign], source.ir_folder, source.ir_suffix),
+    ):
+        for path in paths:
+            key = pair_key(path, folder, suffix=suffix)
+            keys.add(key)
+            stems[pair_key(path, folder)] = key
+    return stems | {key: key for key in keys}
 
 
 def _is_alone(spec: DataSpec, source: Source, labels: LabelSet) -> bool:

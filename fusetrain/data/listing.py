@@ -6,7 +6,7 @@ Names only: nothing is opened here.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -82,20 +82,27 @@ class UnreadLabel:
     Attributes:
         path: The file, relative to the root.
         labels: The set that it lies among.
-        instead: Another file with its key, which is read; empty where no image has its key.
+        instead: Where the labels of its image are looked for; empty where no image has its name.
+        is_double: That other file is there and has the same key.
     """
 
     path: str
     labels: LabelSet
     instead: str = ""
+    is_double: bool = False
 
 
 @dataclass(frozen=True)
 class _LabelFolder:
-    """The label files of a folder: key to file, and file to the one with its key before it."""
+    """The label files of a folder by key; further ones with their key after the one that is read.
+
+    Attributes:
+        files: Key to file.
+        doubles: Key and file.
+    """
 
     files: dict[str, str] = field(default_factory=dict)
-    doubles: dict[str, str] = field(default_factory=dict)
+    doubles: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -121,20 +128,25 @@ class LabelListing:
         folder = self._folder(labels)
         return len(folder.files) + len(folder.doubles)
 
-    def unread(self, labels: LabelSet, keys: Iterable[str]) -> tuple[UnreadLabel, ...]:
-        """Return the label files of a set that are not read where images have these keys.
+    def unread(self, labels: LabelSet, stems: Mapping[str, str]) -> Iterator[UnreadLabel]:
+        """Yield the label files of a set that are not read.
 
         Args:
             labels: The set.
-            keys: Of all images that its folder may hold labels of.
+            stems: Of all images that its folder may hold labels of: stem, and key, to the key. They
+                differ where a suffix tells the modalities apart.
         """
         folder = self._folder(labels)
-        known = {_prefixed(key, labels) for key in keys}
-        strays = [path for key, path in folder.files.items() if key not in known]
-        return tuple(
-            UnreadLabel(path, labels, folder.doubles.get(path, ""))
-            for path in sorted((*strays, *folder.doubles))
-        )
+        names = {_prefixed(stem, labels): _prefixed(key, labels) for stem, key in stems.items()}
+        for key, path in folder.files.items():
+            if names.get(key) != key:
+                instead = f"{names[key]}{os.path.splitext(path)[1]}" if key in names else ""
+                yield UnreadLabel(
+                    path, labels, below_folder(labels.place or "", instead) if instead else ""
+                )
+        for key, path in folder.doubles:
+            if names.get(key) == key:
+                yield UnreadLabel(path, labels, folder.files[key], is_double=True)
 
     def _folder(self, labels: LabelSet) -> _LabelFolder:
         if labels.place is None or labels.format == "coco":
@@ -151,9 +163,9 @@ class LabelListing:
             return _LabelFolder()
         found = _LabelFolder()
         for path in sorted(relative_files(self.root, folder, suffixes=frozenset({suffix}))):
-            first = found.files.setdefault(pair_key(path, folder, suffix=stem_suffix), path)
-            if first != path:
-                found.doubles[path] = first
+            key = pair_key(path, folder, suffix=stem_suffix)
+            if found.files.setdefault(key, path) != path:
+                found.doubles.append((key, path))
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -103,3 +104,46 @@ def test_a_folder_of_labels_within_another_is_not_missed_there(make_pairs: MakeP
     path.write_text(path.read_text().replace("images/val", "images/train/val"))
     (root / "images/train/val").mkdir(exist_ok=True)
     assert unread(path) == {}
+
+
+def renamed(path: Path, rgb: str, ir: str) -> Path:
+    """Give the images of a set suffixes, and say so in its YAML."""
+    for folder, suffix in (("images", rgb), ("imagesIR", ir)):
+        for image in sorted((path.parent / folder).rglob("*.*")):
+            image.rename(image.with_stem(image.stem + suffix))
+    path.write_text(path.read_text() + f'suffixes: {{rgb: "{rgb}", ir: "{ir}"}}\n')
+    return path
+
+
+def test_labels_of_pairs_with_suffixes_are_looked_for_by_their_key(make_pairs: MakePairs) -> None:
+    path = renamed(make_pairs(train=4, val=2), "_visible", "_lwir")
+    assert audit_path(path, workers=1).scans["train"].index.has_labels.all()
+    assert unread(path) == {}
+
+
+def test_labels_named_after_one_image_of_a_pair_are_one_finding(make_pairs: MakePairs) -> None:
+    path = renamed(make_pairs(train=4, val=2), "_visible", "_lwir")
+    for label in sorted((path.parent / LABELS).iterdir()):
+        label.rename(label.with_stem(label.stem + "_visible"))
+    message = f"labels of its image and of 3 others are looked for as {LABELS}/train_000.txt"
+    assert unread(path) == {f"{LABELS}/train_000_visible.txt": message}
+
+
+def test_a_second_label_file_is_told_only_for_an_image_that_is_there(
+    make_pairs: MakePairs,
+) -> None:
+    path = make_pairs(train=4, val=2)
+    (path.parent / LABELS / "TRAIN_001.txt").write_text(BOX)
+    images = sorted((path.parent / "images/train").iterdir())
+    (path.parent / "train.txt").write_text(f"./images/train/{images[0].name}\n")
+    path.write_text(path.read_text().replace("images/train", "train.txt"))
+    assert unread(path) == {}
+
+
+def test_both_label_sets_are_looked_through(make_pairs: MakePairs) -> None:
+    path = make_pairs(train=4, val=2)
+    second = path.parent / "labelsIR"
+    shutil.copytree(path.parent / "labels", second)
+    (second / "train" / "lost.txt").write_text(BOX)
+    path.write_text(path.read_text() + "ir_labels: {imagesIR: labelsIR}\n")
+    assert unread(path) == {"labelsIR/train/lost.txt": "no image has its name"}
