@@ -6,6 +6,7 @@ a small set (`benchmarks/folds.py`); for more pairs the defaults stand but for t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,16 @@ from fusetrain.config.yaml import dump_yaml
 from fusetrain.data.decode import ImageError
 from fusetrain.data.image import RAW_WINDOW, read_header
 from fusetrain.data.index import DatasetIndex
-from fusetrain.data.sources import LabelSource
+from fusetrain.data.spec import DataSpec
 from fusetrain.data.transforms import up_to_stride
 from fusetrain.errors import DataError
 
 # Fewer pairs than the first are soon known by heart; fewer than the second make few steps an epoch.
 FEW_PAIRS, MANY_PAIRS = 500, 5000
-STEPS_OF_FEW, STEPS_OF_SOME, STEPS_OF_MANY = 2200, 12_000, 60_000
+# Steps that a detector gets for so many pairs; between them they grow by a power.
+LENGTHS = ((200, 2200), (2000, 12_000), (20_000, 60_000))
 LEAST_EPOCHS, MOST_EPOCHS = 30, 300
-LARGEST_CANVAS_PX = 640
+SMALLEST_CANVAS_PX, LARGEST_CANVAS_PX = 64, 640
 # A box narrower than this covers no more than two cells of the finest usual level, of stride 8.
 SMALL_BOX_PX = 16.0
 RARE_CLASS = 20.0
@@ -44,7 +46,7 @@ class SetFacts:
         long_side_px: Median of the long sides of the visible images.
         box_share: Median of the short sides of boxes, as a share of the long side of their image.
         imbalance: How many times as often as the rarest class the most frequent one is labelled.
-        label_source: Whose boxes are the truth.
+        has_ir_boxes: The boxes that count were drawn on infrared.
     """
 
     train_pairs: int
@@ -52,7 +54,7 @@ class SetFacts:
     long_side_px: int
     box_share: float
     imbalance: float
-    label_source: LabelSource = "rgb"
+    has_ir_boxes: bool = False
 
 
 @dataclass(frozen=True)
@@ -86,16 +88,18 @@ def facts_of(path: Path) -> SetFacts:
             where=str(path),
             remedy="`fusetrain check-data DATA` lists all such files",
         )
-    height, width = np.median(sizes_hw, axis=0)
-    sides = train.boxes[:, 2:].astype(np.float64) * (width, height)
+    longer, shorter = np.median(sizes_hw.max(axis=1)), np.median(sizes_hw.min(axis=1))
+    is_wide = np.median(sizes_hw[:, 1] - sizes_hw[:, 0]) >= 0
+    size_wh = (longer, shorter) if is_wide else (shorter, longer)
+    sides = train.boxes[:, 2:].astype(np.float64) * size_wh
     counts = np.bincount(train.box_classes)
     return SetFacts(
         train_pairs=len(train),
         val_pairs=len(data.val),
-        long_side_px=round(float(np.median(sizes_hw.max(axis=1)))),
-        box_share=float(np.median(sides.min(axis=1))) / max(height, width),
+        long_side_px=round(float(longer)),
+        box_share=float(np.median(sides.min(axis=1)) / longer),
         imbalance=float(counts.max() / counts[counts > 0].min()),
-        label_source=data.spec.label_source,
+        has_ir_boxes=_has_ir_boxes(data.spec),
     )
 
 
@@ -127,24 +131,24 @@ def suggested_yaml(facts: SetFacts, suggestions: list[Suggestion], data: Path) -
 
 
 def _canvas(facts: SetFacts) -> Suggestion:
-    side = min(LARGEST_CANVAS_PX, up_to_stride(facts.long_side_px))
-    what = f"images are {facts.long_side_px} px wide or high"
-    why = "no more is to be seen" if side < LARGEST_CANVAS_PX else "more costs time"
-    return Suggestion({"train.imgsz": side}, f"{what}: a canvas of {side} px, {why}")
+    seen_px = facts.long_side_px
+    side = min(max(up_to_stride(seen_px), SMALLEST_CANVAS_PX), LARGEST_CANVAS_PX)
+    why = "a larger one shows no more" if seen_px <= side else "a larger one costs time"
+    text = f"images have a long side of {seen_px} px: a canvas of {side} px, {why}"
+    return Suggestion({"train.imgsz": side}, text)
 
 
 def _length(facts: SetFacts) -> Suggestion:
     """Fewer pairs want smaller batches, so that an epoch has steps, and more epochs."""
-    batch, steps = 16, STEPS_OF_MANY
-    if facts.train_pairs < FEW_PAIRS:
-        batch, steps = 4, STEPS_OF_FEW
-    elif facts.train_pairs < MANY_PAIRS:
-        batch, steps = 8, STEPS_OF_SOME
-    an_epoch = -(-facts.train_pairs // batch)
+    pairs = facts.train_pairs
+    batch = 4 if pairs < FEW_PAIRS else 8 if pairs < MANY_PAIRS else 16
+    numbers, lengths = np.log(LENGTHS).T
+    steps = math.ceil(math.exp(np.interp(math.log(pairs), numbers, lengths)) - 1e-6)
+    an_epoch = -(-pairs // batch)
     epochs = min(max(-(-steps // an_epoch), LEAST_EPOCHS), MOST_EPOCHS)
     return Suggestion(
         {"train.epochs": epochs, "train.batch": batch},
-        f"{facts.train_pairs} pairs: {epochs} epochs of {an_epoch} steps",
+        f"{pairs} pairs: {epochs} epochs of {an_epoch} steps",
     )
 
 
@@ -173,7 +177,8 @@ def _details(facts: SetFacts, canvas_px: int) -> Iterator[Suggestion]:
     if box_px < SMALL_BOX_PX:
         yield Suggestion(
             {"model.finest": "p2"},
-            f"half of the boxes are under {box_px:.0f} px there: a level at stride 4 sees them",
+            f"half of the boxes are narrower than {box_px:.0f} px on that canvas: a level at "
+            "stride 4 sees them",
         )
     if facts.imbalance > RARE_CLASS:
         yield Suggestion(
@@ -181,11 +186,17 @@ def _details(facts: SetFacts, canvas_px: int) -> Iterator[Suggestion]:
             f"one class has {facts.imbalance:.0f} times the boxes of another: rare ones are shown "
             "more often",
         )
-    if facts.label_source == "ir":
+    if facts.has_ir_boxes:
         yield Suggestion(
             {"augment.drop_rgb": 0.3},
-            "boxes are those of infrared: it has to do without the visible image at times",
+            "boxes were drawn on infrared: it has to do without the visible image at times",
         )
+
+
+def _has_ir_boxes(spec: DataSpec) -> bool:
+    if any(source.ir_labels is not None for source in spec.sources("train")):
+        return spec.label_source == "ir"
+    return all(source.label_set.drawn_on == "ir" for source in spec.sources("train"))
 
 
 def _sizes(index: DatasetIndex) -> Iterator[tuple[int, int]]:
