@@ -26,6 +26,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from measuring.keeping import note
 from measuring.kinds import add_kinds
 from measuring.learning_curves import Curve, Point, first_reaching, latest_by, read_curve
 from measuring.peer_data import write_four_channels
@@ -108,6 +109,7 @@ def recipe(args: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
     if args.data is not None:
         return args.config or ROADSCENE, args.data
     demo = folder / "demo"
+    note(demo, {"pairs": args.pairs})
     if not (demo / "data.yaml").exists():
         print(f"demo: {write_demo(demo, num_pairs=args.pairs)}", flush=True)
     return args.config or demo / "train.yaml", demo / "data.yaml"
@@ -120,6 +122,7 @@ def all_curves(
     data = build.open_data(settings)
     copies = folder / "peer-data"
     peer_yaml = copies / "data.yaml"
+    note(copies, {"data": str(Path(str(settings.data)).absolute())})
     if not peer_yaml.exists():  # it is written last
         peer_yaml = write_four_channels(data, copies)
     judge = Judge(data.val)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from measuring.keeping import note
 from measuring.learning_curves import Point
 from measuring.peer_environment import KEEP_FREED_MEMORY, offline, peer_python
 from measuring.turns import MEASURING, Variant, ask
@@ -88,8 +89,12 @@ class PeerRun:
         """Train, unless that is done, and return the judged epochs.
 
         A training that was broken off begins again.
+
+        Raises:
+            SystemExit: What was kept is another training.
         """
         kept = self.folder / f"{self.name}.curve.json"
+        note(kept, self.request)
         if not kept.is_file():
             made = json.dumps([asdict(point) for point in self._train(judge)])
             half = kept.with_suffix(".half")

@@ -17,7 +17,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from measuring.keeping import digest, note
 from measuring.learning_curves import read_curve
 from measuring.tables import mean_text
 
@@ -66,18 +68,14 @@ class Training:
         """Return all of its ``key=value`` settings that its scores depend on."""
         return (*self.sets, f"train.seed={self.seed}")
 
-    def note(self) -> None:
-        """Write down what is trained here, and with which settings.
-
-        Raises:
-            SystemExit: Something else was trained here by this name.
-        """
-        noted = self.folder / f"{self.name}.settings"
-        files = (os.path.relpath(path, self.folder) for path in (self.config, self.data))
-        lines = "".join(f"{line}\n" for line in (*files, *self.settings))
-        if noted.exists() and noted.read_text(encoding="utf-8") != lines:
-            raise SystemExit(f"{noted}: begun with other settings; keep these in another folder")
-        noted.write_text(lines, encoding="utf-8")
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """Return what its scores depend on."""
+        return {
+            "config": digest(self.config),
+            "data": str(self.data.absolute()),
+            "settings": list(self.settings),
+        }
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,7 @@ def _command(training: Training) -> list[str]:
 
 def _run(training: Training) -> Result:
     """Run one training in a process of its own, unless it is done."""
-    training.note()
+    note(training.folder / training.name, training.made_from)
     if not training.done.exists():
         command = [sys.executable, "-m", "fusetrain", *_command(training)]
         log = training.folder / f"{training.name}.log"

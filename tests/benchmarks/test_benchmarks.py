@@ -55,20 +55,35 @@ def test_demo_trains_and_prints_a_row_a_kind_and_the_gain(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_was_kept_is_not_taken_for_a_training_with_other_settings(
-    module: ModuleType, tmp_path: Path
-) -> None:
-    def training(folder: Path, *sets: str) -> Any:
-        return module.Training(folder / "a.yaml", folder / "demo", "mid", 0, sets, folder)
-
+@pytest.mark.usefixtures("module")
+def test_what_was_kept_is_not_taken_for_something_else(tmp_path: Path) -> None:
+    keeping = import_module("measuring.keeping")
     begun, moved = tmp_path / "begun", tmp_path / "moved"
     begun.mkdir()
-    training(begun, "train.epochs=1").note()
-    training(begun, "train.epochs=1").note()
+    keeping.note(begun / "run", {"data": str(begun / "demo"), "epochs": 1})
     begun.rename(moved)
-    training(moved, "train.epochs=1").note()
-    with pytest.raises(SystemExit, match="begun with other settings"):
-        training(moved, "train.epochs=2").note()
+    (moved / "run").mkdir()
+    keeping.note(moved / "run", {"data": str(moved / "demo"), "epochs": 1})
+    with pytest.raises(SystemExit, match=r"made otherwise, see run\.made-from\.json"):
+        keeping.note(moved / "run", {"data": str(moved / "demo"), "epochs": 2})
+    (moved / "older").touch()
+    with pytest.raises(SystemExit, match="nobody noted"):
+        keeping.note(moved / "older", {})
+
+
+def test_a_training_depends_on_config_data_and_settings(module: ModuleType, tmp_path: Path) -> None:
+    config = tmp_path / "a.yaml"
+    config.write_text("train: {epochs: 1}\n")
+
+    def made_from(*sets: str, data: str = "demo") -> Any:
+        return module.Training(config, tmp_path / data, "mid", 0, sets, tmp_path).made_from
+
+    first = made_from("train.batch=4")
+    assert first == made_from("train.batch=4")
+    assert first != made_from("train.batch=8")
+    assert first != made_from("train.batch=4", data="other")
+    config.write_text("train: {epochs: 2}\n")
+    assert first != made_from("train.batch=4")
 
 
 @pytest.mark.slow

@@ -138,9 +138,13 @@ def points(*maps: float, step_s: float = 10.0) -> list[Any]:
 def test_a_training_of_the_peer_that_is_done_is_not_run_again(tmp_path: Path) -> None:
     peer_runs = import_module("measuring.peer_runs")
     curve = points(0.1, 0.4)
-    (tmp_path / "p.curve.json").write_text(json.dumps([asdict(point) for point in curve]))
-    assert peer_runs.PeerRun("p", {}, tmp_path, "").curve(judge=None) == curve
-    assert [path.name for path in tmp_path.iterdir()] == ["p.curve.json"]
+    kept = tmp_path / "p.curve.json"
+    import_module("measuring.keeping").note(kept, {"epochs": 2})
+    kept.write_text(json.dumps([asdict(point) for point in curve]))
+    assert peer_runs.PeerRun("p", {"epochs": 2}, tmp_path, "").curve(judge=None) == curve
+    assert sorted(path.name for path in tmp_path.glob("p.*.json"))[0] == "p.curve.json"
+    with pytest.raises(SystemExit, match="made otherwise"):
+        peer_runs.PeerRun("p", {"epochs": 3}, tmp_path, "").curve(judge=None)
 
 
 def test_a_curve_tells_where_a_score_was_reached_and_what_was_there_by_then() -> None:
@@ -338,13 +342,24 @@ def test_startup_times_ours_alone(tmp_path: Path) -> None:
 def test_time_to_accuracy_goes_on_with_what_is_kept(tmp_path: Path) -> None:
     keep = tmp_path / "kept"
     keep.mkdir()
-    curve = [asdict(point) for point in points(0.0, 0.0)]
-    (keep / "peer-seed0.curve.json").write_text(json.dumps(curve))
+    request = {
+        "data": str(keep / "peer-data" / "data.yaml"),
+        "val": str(keep / "peer-data" / "images" / "val"),
+        "model": "yolo11n.yaml",
+        "epochs": 100,
+        "imgsz": 64,
+        "batch": 8,
+        "threads": 1,
+        "seed": 0,
+    }
+    kept = keep / "peer-seed0.curve.json"
+    import_module("measuring.keeping").note(kept, request)
+    kept.write_text(json.dumps([asdict(point) for point in points(0.0, 0.0)]))
     tiny = ("--epochs", "1", "--pairs", "10", "--imgsz", "64", "--threads", "1", "--kinds", "mid")
     ended = run("time_to_accuracy.py", *tiny, "--keep", str(keep), cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     lines = ended.stdout.splitlines()
     rows = [line for line in lines if line.startswith(("mid  ", "peer, 4 channels  "))]
     assert len(rows) == 4  # of two tables
-    assert lines[-1].startswith("mid: time to the final mAP50 of the peer, of its time, ")
+    assert lines[-1].startswith("mid: time to the final mAP50 of the peer, of its whole training,")
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
