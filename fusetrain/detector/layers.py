@@ -32,6 +32,18 @@ class ConvBnAct(nn.Module):
         """Return the activated map."""
         return functional.silu(self.norm(self.conv(features)))
 
+    def of_both(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the map of two whose channels stand side by side, without copying them there.
+
+        The convolution is the sum of one over each; at large maps that is faster. It has to be of
+        one group.
+        """
+        conv = self.conv
+        weight, other = conv.weight.split((first.shape[1], second.shape[1]), dim=1)
+        found = functional.conv2d(first, weight, conv.bias, conv.stride, conv.padding)
+        found = found + functional.conv2d(second, other, None, conv.stride, conv.padding)
+        return functional.silu(self.norm(found))
+
 
 class Bottleneck(nn.Module):
     """Two 3x3 convolutions with an optional shortcut; the shape is kept."""

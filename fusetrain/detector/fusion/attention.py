@@ -51,8 +51,7 @@ class CrossAttention(nn.Module):
             )
         visible = visible + _spread(tokens_visible - first_visible, visible)
         infrared = infrared + _spread(tokens_infrared - first_infrared, infrared)
-        mixed: Tensor = self.mix(torch.cat((visible, infrared), dim=1))
-        return mixed
+        return self.mix.of_both(visible, infrared)
 
 
 class _Attend(nn.Module):
@@ -107,8 +106,7 @@ class MutualGates(nn.Module):
             visible * (1 + torch.sigmoid(self.cells_by_infrared(_summary(infrared)))),
             infrared * (1 + torch.sigmoid(self.cells_by_visible(_summary(visible)))),
         )
-        mixed: Tensor = self.mix(torch.cat((visible, infrared), dim=1))
-        return mixed
+        return self.mix.of_both(visible, infrared)
 
 
 def _channel_gate(channels: int) -> nn.Sequential:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from fusetrain.detector.layers import ConvBnAct
@@ -17,8 +16,7 @@ class Concat(nn.Module):
 
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
         """Return (B, C, H, W) of two maps of that shape."""
-        mixed: Tensor = self.mix(torch.cat((visible, infrared), dim=1))
-        return mixed
+        return self.mix.of_both(visible, infrared)
 
 
 class Add(nn.Module):
