@@ -33,11 +33,13 @@ class ConvBnAct(nn.Module):
         return functional.silu(self.norm(self.conv(features)))
 
     def of_both(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return the map of two whose channels stand side by side, without copying them there.
+        """Return the activated map of two whose channels stand side by side; of one group only.
 
-        The convolution is the sum of one over each; at large maps that is faster. It has to be of
-        one group.
+        In training they are not copied there, but the convolution is the sum of one over each: the
+        gradients of large maps then need not be taken out of a common one, which is slow.
         """
+        if not self.training:
+            return self.forward(torch.cat((first, second), dim=1))
         conv = self.conv
         weight, other = conv.weight.split((first.shape[1], second.shape[1]), dim=1)
         found = functional.conv2d(first, weight, conv.bias, conv.stride, conv.padding)
