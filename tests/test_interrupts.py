@@ -13,7 +13,8 @@ from subprocess import PIPE
 
 import pytest
 
-from fusetrain.errors import StoppedError
+from fusetrain.__main__ import ABORTED
+from fusetrain.errors import AbortedError, StoppedError
 from fusetrain.interrupts import nothing_begun
 
 PATIENCE_S = 30.0
@@ -148,3 +149,30 @@ def test_other_threads_set_no_handler() -> None:
     thread.start()
     thread.join(PATIENCE_S)
     assert seen == [before]
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from fusetrain.__main__ import main
+main()
+"""
+
+
+def test_program_that_is_not_imported_yet_ends_without_a_traceback() -> None:
+    ended = subprocess.run(
+        (sys.executable, "-c", INTERRUPTED_IMPORT, "--help"),
+        cwd=ROOT,
+        stdout=PIPE,
+        stderr=PIPE,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert (ended.returncode, ended.stderr, ended.stdout) == (ABORTED, "", "")
+    assert ABORTED == AbortedError.exit_code
