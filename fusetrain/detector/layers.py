@@ -5,6 +5,8 @@ Shape legend: (B, C, H, W) feature maps throughout; only `ConvBnAct` with a stri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -28,23 +30,28 @@ class ConvBnAct(nn.Module):
         )
         self.norm = nn.BatchNorm2d(out_channels, eps=1e-3)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the activated map."""
-        return functional.silu(self.norm(self.conv(features)))
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Return the activated map of one or more whose channels stand side by side."""
+        return functional.silu(self.norm(self._convolved(maps)))
 
-    def of_both(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return the activated map of two whose channels stand side by side; of one group only.
+    def _convolved(self, maps: Sequence[Tensor]) -> Tensor:
+        """Return the convolution of all maps.
 
-        In training they are not copied there, but the convolution is the sum of one over each: the
-        gradients of large maps then need not be taken out of a common one, which is slow.
+        Where a processor trains, several are not copied side by side: the convolution is the sum of
+        one over each. Gradients then need not be taken out of a common one, piece by piece, which
+        takes longer than the sum.
         """
-        if not self.training:
-            return self.forward(torch.cat((first, second), dim=1))
-        conv = self.conv
-        weight, other = conv.weight.split((first.shape[1], second.shape[1]), dim=1)
-        found = functional.conv2d(first, weight, conv.bias, conv.stride, conv.padding)
-        found = found + functional.conv2d(second, other, None, conv.stride, conv.padding)
-        return functional.silu(self.norm(found))
+        if len(maps) == 1:
+            found: Tensor = self.conv(maps[0])
+        elif not self.training or maps[0].device.type != "cpu":
+            found = self.conv(torch.cat(tuple(maps), dim=1))
+        else:
+            weights = self.conv.weight.split([each.shape[1] for each in maps], dim=1)
+            stride, padding = self.conv.stride, self.conv.padding
+            found = functional.conv2d(maps[0], weights[0], None, stride, padding)
+            for each, weight in zip(maps[1:], weights[1:], strict=True):
+                found = found + functional.conv2d(each, weight, None, stride, padding)
+        return found
 
 
 class Bottleneck(nn.Module):
@@ -79,12 +86,12 @@ class CspStage(nn.Module):
         self.blocks = nn.ModuleList(Bottleneck(hidden, shortcut=shortcut) for _ in range(depth))
         self.join = ConvBnAct((2 + depth) * hidden, out_channels, kernel=1)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the joined map."""
-        maps = list(self.enter(features).chunk(2, dim=1))
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Return the joined map of one or more whose channels stand side by side."""
+        parts = list(self.enter(*maps).chunk(2, dim=1))
         for block in self.blocks:
-            maps.append(block(maps[-1]))
-        joined: Tensor = self.join(torch.cat(maps, dim=1))
+            parts.append(block(parts[-1]))
+        joined: Tensor = self.join(torch.cat(parts, dim=1))
         return joined
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -44,15 +43,15 @@ class PathAggregation(nn.Module):
         """Return the maps of ``levels`` after both paths; shapes are kept."""
         down = [levels[-1]]
         for level, own in reversed(list(zip(self.fine, levels, strict=False))):
-            down.insert(0, self._run(f"down{level}", torch.cat((_double(down[0]), own), dim=1)))
+            down.insert(0, self._run(f"down{level}", _double(down[0]), own))
         up = [down[0]]
         for level, coarse in zip(self.fine, down[1:], strict=True):
             halved = self._run(f"halve{level}", up[-1])
-            up.append(self._run(f"up{level + 1}", torch.cat((halved, coarse), dim=1)))
+            up.append(self._run(f"up{level + 1}", halved, coarse))
         return up
 
-    def _run(self, name: str, features: Tensor) -> Tensor:
-        made: Tensor = self.get_submodule(name)(features)
+    def _run(self, name: str, *maps: Tensor) -> Tensor:
+        made: Tensor = self.get_submodule(name)(*maps)
         return made
 
 

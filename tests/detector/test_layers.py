@@ -15,7 +15,7 @@ def test_two_maps_give_what_they_give_side_by_side(is_training: bool) -> None:
     wanted = [first, second, *layer.parameters()]
 
     together = layer(torch.cat((first, second), dim=1))
-    apart = layer.of_both(first, second)
+    apart = layer(first, second)
 
     torch.testing.assert_close(apart, together)
     weight = torch.randn_like(together)

@@ -51,7 +51,8 @@ class CrossAttention(nn.Module):
             )
         visible = visible + _spread(tokens_visible - first_visible, visible)
         infrared = infrared + _spread(tokens_infrared - first_infrared, infrared)
-        return self.mix.of_both(visible, infrared)
+        mixed: Tensor = self.mix(visible, infrared)
+        return mixed
 
 
 class _Attend(nn.Module):
@@ -106,7 +107,8 @@ class MutualGates(nn.Module):
             visible * (1 + torch.sigmoid(self.cells_by_infrared(_summary(infrared)))),
             infrared * (1 + torch.sigmoid(self.cells_by_visible(_summary(visible)))),
         )
-        return self.mix.of_both(visible, infrared)
+        mixed: Tensor = self.mix(visible, infrared)
+        return mixed
 
 
 def _channel_gate(channels: int) -> nn.Sequential:

@@ -16,7 +16,8 @@ class Concat(nn.Module):
 
     def forward(self, visible: Tensor, infrared: Tensor) -> Tensor:
         """Return (B, C, H, W) of two maps of that shape."""
-        return self.mix.of_both(visible, infrared)
+        mixed: Tensor = self.mix(visible, infrared)
+        return mixed
 
 
 class Add(nn.Module):
