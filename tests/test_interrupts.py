@@ -169,10 +169,9 @@ def test_program_that_is_not_imported_yet_ends_without_a_traceback() -> None:
     ended = subprocess.run(
         (sys.executable, "-c", INTERRUPTED_IMPORT, "--help"),
         cwd=ROOT,
-        stdout=PIPE,
-        stderr=PIPE,
+        capture_output=True,
         text=True,
         timeout=PATIENCE_S,
     )
     assert (ended.returncode, ended.stderr, ended.stdout) == (ABORTED, "", "")
-    assert ABORTED == AbortedError.exit_code
+    assert AbortedError.exit_code == ABORTED
