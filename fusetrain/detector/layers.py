@@ -5,8 +5,6 @@ Shape legend: (B, C, H, W) feature maps throughout; only `ConvBnAct` with a stri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -31,10 +29,13 @@ class ConvBnAct(nn.Module):
         self.norm = nn.BatchNorm2d(out_channels, eps=1e-3)
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """Return the activated map of one or more whose channels stand side by side."""
+        """Return the activated map of one or more (B, C, H, W), side by side of ``in_channels``.
+
+        Several are for a convolution of one group.
+        """
         return functional.silu(self.norm(self._convolved(maps)))
 
-    def _convolved(self, maps: Sequence[Tensor]) -> Tensor:
+    def _convolved(self, maps: tuple[Tensor, ...]) -> Tensor:
         """Return the convolution of all maps.
 
         Where a processor trains, several are not copied side by side: the convolution is the sum of
@@ -44,11 +45,11 @@ class ConvBnAct(nn.Module):
         if len(maps) == 1:
             found: Tensor = self.conv(maps[0])
         elif not self.training or maps[0].device.type != "cpu":
-            found = self.conv(torch.cat(tuple(maps), dim=1))
+            found = self.conv(torch.cat(maps, dim=1))
         else:
             weights = self.conv.weight.split([each.shape[1] for each in maps], dim=1)
             stride, padding = self.conv.stride, self.conv.padding
-            found = functional.conv2d(maps[0], weights[0], None, stride, padding)
+            found = functional.conv2d(maps[0], weights[0], self.conv.bias, stride, padding)
             for each, weight in zip(maps[1:], weights[1:], strict=True):
                 found = found + functional.conv2d(each, weight, None, stride, padding)
         return found
@@ -87,7 +88,7 @@ class CspStage(nn.Module):
         self.join = ConvBnAct((2 + depth) * hidden, out_channels, kernel=1)
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """Return the joined map of one or more whose channels stand side by side."""
+        """Return the joined map of one or more (B, C, H, W), side by side of ``in_channels``."""
         parts = list(self.enter(*maps).chunk(2, dim=1))
         for block in self.blocks:
             parts.append(block(parts[-1]))

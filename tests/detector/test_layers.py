@@ -1,3 +1,5 @@
+"""The blocks that backbone, neck and head share."""
+
 from __future__ import annotations
 
 import pytest
