@@ -110,6 +110,7 @@ class TrainDataset:
     ) -> None:
         self.index = index
         self.quarantine = quarantine or Quarantine(index)
+        self.imgsz = imgsz
         self.canvas = up_to_stride(imgsz)
         self.single_canvas_hw = _common_canvas(index, imgsz, self.quarantine)
         self.augmentation = augmentation
@@ -188,7 +189,7 @@ class TrainDataset:
         donor = Donor(
             pixels,
             boxes_in_pixels(self.index.boxes_cxcywh_unit(row), pixels.shape[:2]),
-            zoom_of(rng.random(), pixels.shape[:2], canvas=self.canvas, scale=ranges.scale),
+            zoom_of(rng.random(), pixels.shape[:2], long_side=self.imgsz, scale=ranges.scale),
             looks[0],
             ranges.fliplr,
         )
@@ -216,9 +217,17 @@ class TrainDataset:
         sizes = [pixels.shape[:2] for _, (pixels, _) in pairs]
         geometry = self.augmentation.geometry
         if is_mosaic:
-            placements = draw_mosaic(rng, sizes, canvas=self.canvas, ranges=geometry)
+            placements = draw_mosaic(
+                rng, sizes, canvas=self.canvas, long_side=self.imgsz, ranges=geometry
+            )
         else:
-            single = draw_single(rng, sizes[0], canvas_hw=canvas.shape[:2], ranges=geometry)
+            single = draw_single(
+                rng,
+                sizes[0],
+                canvas_hw=canvas.shape[:2],
+                long_side=self.imgsz,
+                ranges=geometry,
+            )
             placements = (single,)
         self._draw_tiles(rng, canvas, [pixels for _, (pixels, _) in pairs], placements)
         rows = [row for row, _ in pairs]

@@ -79,7 +79,7 @@ class GeometryRanges:
     """From what the geometry of a training pair is drawn.
 
     Attributes:
-        scale: Zoom is uniform in [1 - scale, 1 + scale]; at 1 the long side fills the canvas.
+        scale: Zoom is uniform in [1 - scale, 1 + scale]; at 1 a pair is as large as in validation.
         translate: Largest shift of a single pair off the centre, as a share of the canvas.
         fliplr: Probability of mirroring left to right.
         degrees: Largest rotation to either side.
@@ -92,26 +92,33 @@ class GeometryRanges:
 
 
 def draw_single(
-    rng: np.random.Generator, size_hw: Size, *, canvas_hw: Size, ranges: GeometryRanges
+    rng: np.random.Generator,
+    size_hw: Size,
+    *,
+    canvas_hw: Size,
+    long_side: int,
+    ranges: GeometryRanges,
 ) -> Placement:
     """Draw where one pair lies on a canvas.
 
-    A pair smaller than the canvas is centred; of a larger one any part may be seen; both are moved
-    by up to ``translate`` on top.
+    A pair smaller than the canvas is centred, to the pixel as `transforms.letterbox` centres it; of
+    a larger one any part may be seen; both are moved by up to ``translate`` on top.
 
     Args:
         rng: Source of all draws.
         size_hw: Size of the source pixels.
         canvas_hw: Height and width of the canvas, px.
+        long_side: Length of the long side of a pair at a zoom of 1, px.
         ranges: What is drawn from.
     """
     zoom_draw, *start_draws, flip_draw, turn_draw = rng.random(5).tolist()
-    zoom = zoom_of(zoom_draw, size_hw, canvas=max(canvas_hw), scale=ranges.scale)
+    zoom = zoom_of(zoom_draw, size_hw, long_side=long_side, scale=ranges.scale)
     starts = []
     for side, length, draw in zip(size_hw[::-1], canvas_hw[::-1], start_draws, strict=True):
         slack = length - side * zoom
+        centred = slack / 2 if slack < 0 else (length - round(side * zoom)) // 2
         reach = max(0.0, -slack / 2) + ranges.translate * length
-        starts.append(slack / 2 + reach * (2 * draw - 1))
+        starts.append(centred + reach * (2 * draw - 1))
     return _place(
         size_hw,
         zoom,
@@ -126,6 +133,7 @@ def draw_mosaic(
     sizes_hw: Sequence[Size],
     *,
     canvas: int,
+    long_side: int,
     ranges: GeometryRanges,
 ) -> tuple[Placement, ...]:
     """Draw how four pairs share a square canvas: two columns, each split at a height of its own.
@@ -139,12 +147,13 @@ def draw_mosaic(
         rng: Source of all draws.
         sizes_hw: Sizes of the four sources: top left, top right, bottom left, bottom right.
         canvas: Side of the canvas, px.
+        long_side: As in `draw_single`.
         ranges: What is drawn from; ``translate`` plays no part.
     """
     draws = rng.random((NUM_TILES, 5)).tolist()
     split_draw_x, *split_draws_y = rng.random(3).tolist()
     zooms = [
-        zoom_of(draw[0], size, canvas=canvas, scale=ranges.scale)
+        zoom_of(draw[0], size, long_side=long_side, scale=ranges.scale)
         for draw, size in zip(draws, sizes_hw, strict=True)
     ]
     heights = [size[0] * zoom for size, zoom in zip(sizes_hw, zooms, strict=True)]
@@ -174,16 +183,16 @@ def draw_mosaic(
     return tuple(placements)
 
 
-def zoom_of(draw: float, size_hw: Size, *, canvas: int, scale: float) -> float:
+def zoom_of(draw: float, size_hw: Size, *, long_side: int, scale: float) -> float:
     """Return the zoom of a source for a draw in [0, 1).
 
     Args:
         draw: What it follows from.
         size_hw: Size of the source pixels.
-        canvas: Long side that a zoom of 1 fills, px.
+        long_side: As in `draw_single`.
         scale: As in `GeometryRanges`.
     """
-    return canvas / max(size_hw) * (1.0 - scale + 2 * scale * draw)
+    return long_side / max(size_hw) * (1.0 - scale + 2 * scale * draw)
 
 
 def _centre(window_xyxy: Window) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from fusetrain.data.image import (
 )
 from fusetrain.data.index import DatasetIndex
 from fusetrain.data.placement import Size
-from fusetrain.data.transforms import PADDING, Filling, Within, resize, up_to_stride
+from fusetrain.data.transforms import PADDING, Filling, Within, resize
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def pack(
 
 def stored_long_side(imgsz: int, scale: float) -> int:
     """Return the long side in px with which training pairs are kept (and cached) at most."""
-    return round(up_to_stride(imgsz) * (1.0 + scale))
+    return round(imgsz * (1.0 + scale))
 
 
 def train_reader(

@@ -145,6 +145,16 @@ def test_single_pairs_lie_centred_on_a_canvas_that_fits_nearly_all(painted_set: 
     np.testing.assert_array_equal(pixels[16:80, :, :3], disk)
 
 
+@pytest.mark.parametrize("imgsz", [96, 100, 320])
+@pytest.mark.parametrize("height", range(60, 68))
+def test_without_augmentation_training_sees_what_validation_sees(
+    painted_set: PaintedSet, imgsz: int, height: int
+) -> None:
+    index = painted_set((height, 133))
+    trained = TrainDataset(index, imgsz=imgsz, augmentation=Augmentation())
+    assert_same(trained[SampleKey(0, 0, False)], ValDataset(index, imgsz=imgsz)[0])
+
+
 def test_samples_of_an_epoch_that_may_hold_mosaics_share_a_square_canvas(
     painted_set: PaintedSet,
 ) -> None:

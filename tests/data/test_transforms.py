@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from torch.nn.functional import interpolate
 
-from fusetrain.data.placement import GeometryRanges, Placement, draw_mosaic, draw_single
+from fusetrain.data.placement import GeometryRanges, Placement, Size, draw_mosaic, draw_single
 from fusetrain.data.transforms import (
     PADDING,
     boxes_in_pixels,
@@ -17,17 +15,26 @@ from fusetrain.data.transforms import (
     letterbox_size,
     move_boxes,
     paste,
-    resize,
     size_filling,
-    size_within,
 )
 
+Rng = np.random.Generator
 CANVAS = 320
 STILL = GeometryRanges()
 LIVELY = GeometryRanges(scale=0.5, translate=0.1, fliplr=0.5)
 
 
-def painted(size_hw: tuple[int, int], box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+def one(rng: Rng, size_hw: Size, ranges: GeometryRanges, side: int = CANVAS) -> Placement:
+    return draw_single(rng, size_hw, canvas_hw=(side, side), long_side=side, ranges=ranges)
+
+
+def four(
+    rng: Rng, sizes_hw: list[Size], ranges: GeometryRanges, side: int = CANVAS
+) -> tuple[Placement, ...]:
+    return draw_mosaic(rng, sizes_hw, canvas=side, long_side=side, ranges=ranges)
+
+
+def painted(size_hw: Size, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
     pixels = np.zeros((*size_hw, 4), np.uint8)
     left, top, right, bottom = box
     pixels[top:bottom, left:right] = 255
@@ -59,7 +66,7 @@ def random_pair(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np
 def test_a_painted_box_still_fits_its_pixels_on_the_canvas(seed: int) -> None:
     rng = np.random.default_rng(seed)
     pixels, box = random_pair(rng)
-    placement = draw_single(rng, pixels.shape[:2], canvas_hw=(CANVAS, CANVAS), ranges=LIVELY)
+    placement = one(rng, pixels.shape[:2], LIVELY)
     moved, kept = move_boxes(box, [placement])
     canvas = laid_out(pixels, placement)
     if kept[0]:
@@ -73,7 +80,7 @@ def test_painted_boxes_still_fit_their_pixels_in_a_mosaic(seed: int) -> None:
     rng = np.random.default_rng(seed)
     pairs = [random_pair(rng) for _ in range(4)]
     sizes = [pixels.shape[:2] for pixels, _ in pairs]
-    placements = draw_mosaic(rng, sizes, canvas=CANVAS, ranges=LIVELY)
+    placements = four(rng, sizes, LIVELY)
     canvas = np.full((CANVAS, CANVAS, 4), PADDING, np.uint8)
     for (pixels, _), placement in zip(pairs, placements, strict=True):
         paste(canvas, cut(pixels, placement), placement, pixels.shape[:2])
@@ -92,7 +99,7 @@ def test_a_turned_box_encloses_its_pixels(seed: int) -> None:
     rng = np.random.default_rng(seed)
     pixels, box = random_pair(rng)
     ranges = GeometryRanges(scale=0.3, fliplr=0.5, degrees=15.0)
-    placement = draw_single(rng, pixels.shape[:2], canvas_hw=(CANVAS, CANVAS), ranges=ranges)
+    placement = one(rng, pixels.shape[:2], ranges)
     moved, kept = move_boxes(box, [placement])
     mask = laid_out(pixels, placement)[..., 0] > 200
     if kept[0] and mask.any():
@@ -130,18 +137,14 @@ def test_the_turn_of_pixels_and_boxes_goes_the_same_way() -> None:
 
 
 def test_without_ranges_a_pair_lies_centred_and_fills_its_long_side() -> None:
-    placement = draw_single(
-        np.random.default_rng(0), (180, 320), canvas_hw=(CANVAS, CANVAS), ranges=STILL
-    )
+    placement = one(np.random.default_rng(0), (180, 320), STILL)
     assert placement == Placement((0, 0, 320, 180), (0, 70, 320, 250))
 
 
 def test_zooms_of_a_pair_cover_the_range_and_not_more() -> None:
     rng = np.random.default_rng(1)
     ranges = GeometryRanges(scale=0.5)
-    placements = [
-        draw_single(rng, (200, 400), canvas_hw=(CANVAS, CANVAS), ranges=ranges) for _ in range(300)
-    ]
+    placements = [one(rng, (200, 400), ranges) for _ in range(300)]
     zooms = np.array([placement.zoom_xy for placement in placements]) * 400 / CANVAS
     assert 0.49 < zooms.min() < 0.55
     assert 1.45 < zooms.max() < 1.51
@@ -152,21 +155,19 @@ def test_every_part_of_a_zoomed_pair_can_be_seen() -> None:
     rng = np.random.default_rng(2)
     seen = np.zeros((400, 400), np.int64)
     for _ in range(300):
-        placement = draw_single(
-            rng, (400, 400), canvas_hw=(CANVAS, CANVAS), ranges=GeometryRanges(scale=0.5)
-        )
+        placement = one(rng, (400, 400), GeometryRanges(scale=0.5))
         left, top, right, bottom = placement.crop_xyxy
         seen[top:bottom, left:right] += 1
     assert seen.min() > 100
 
 
 @pytest.mark.parametrize("size_hw", [(300, 530), (530, 300), (400, 400), (90, 640)])
-def test_mosaic_tiles_never_overlap_and_leave_little_empty(size_hw: tuple[int, int]) -> None:
+def test_mosaic_tiles_never_overlap_and_leave_little_empty(size_hw: Size) -> None:
     rng = np.random.default_rng(3)
     filled = []
     for _ in range(100):
         count = np.zeros((CANVAS, CANVAS), np.int64)
-        for placement in draw_mosaic(rng, [size_hw] * 4, canvas=CANVAS, ranges=LIVELY):
+        for placement in four(rng, [size_hw] * 4, LIVELY):
             left, top, right, bottom = placement.window_xyxy
             count[top:bottom, left:right] += 1
             x0, y0, x1, y1 = placement.crop_xyxy
@@ -182,8 +183,8 @@ def test_extreme_shapes_and_ranges_give_windows_on_the_canvas() -> None:
     ranges = GeometryRanges(scale=0.99, translate=1.0, fliplr=1.0)
     for size_hw in ((1, 1), (1, 2000), (3000, 2), (7, 5)):
         for _ in range(50):
-            single = draw_single(rng, size_hw, canvas_hw=(64, 64), ranges=ranges)
-            for placed in (single, *draw_mosaic(rng, [size_hw] * 4, canvas=64, ranges=ranges)):
+            single = one(rng, size_hw, ranges, 64)
+            for placed in (single, *four(rng, [size_hw] * 4, ranges, 64)):
                 left, top, right, bottom = placed.window_xyxy
                 assert 0 <= left < right <= 64
                 assert 0 <= top < bottom <= 64
@@ -218,49 +219,18 @@ def test_no_boxes_stay_no_boxes() -> None:
     assert kept.shape == (0,)
 
 
-def test_shrinking_averages_instead_of_picking() -> None:
-    stripes = np.zeros((64, 64, 4), np.uint8)
-    stripes[:, ::2] = 200
-    shrunk = resize(stripes, (16, 16))
-    np.testing.assert_allclose(shrunk[:, 1:-1].astype(float), 100.0, atol=8.0)
-
-
 def test_boxes_of_several_sources_move_as_each_source_alone() -> None:
     rng = np.random.default_rng(5)
     ranges = GeometryRanges(scale=0.5, fliplr=0.5, degrees=20.0)
     pairs = [random_pair(rng) for _ in range(4)]
     sizes = [pixels.shape[:2] for pixels, _ in pairs]
-    placements = draw_mosaic(rng, sizes, canvas=CANVAS, ranges=ranges)
+    placements = four(rng, sizes, ranges)
     boxes = [np.repeat(box, number, axis=0) for number, (_, box) in enumerate(pairs)]
     together = move_boxes(np.concatenate(boxes), placements, counts=[0, 1, 2, 3])
     alone = [move_boxes(own, [placed]) for own, placed in zip(boxes, placements, strict=True)]
     for number in (0, 1):
         expected = np.concatenate([moved[number] for moved in alone])
         np.testing.assert_array_equal(together[number], expected)
-
-
-@pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("size_hw", [(31, 40), (90, 77), (7, 150)])
-def test_resizing_gives_what_torch_gives(channels: int, size_hw: tuple[int, int]) -> None:
-    rng = np.random.default_rng(6)
-    pixels = rng.integers(0, 256, (60, 71, channels), np.uint8)[3:, 5:]
-    planes = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None]
-    expected = interpolate(planes, size=size_hw, mode="bilinear", antialias=True)
-    found = resize(pixels, size_hw)
-    np.testing.assert_array_equal(found, expected[0].permute(1, 2, 0).numpy())
-    assert found.flags.carray
-
-
-def test_pixels_that_may_not_be_written_are_resized_without_a_warning() -> None:
-    pixels = painted((20, 30), (3, 4, 9, 9))
-    writeable = resize(pixels, (10, 15))
-    pixels.flags.writeable = False
-    np.testing.assert_array_equal(resize(pixels, (10, 15)), writeable)
-
-
-def test_the_same_size_is_returned_as_it_is() -> None:
-    pixels = painted((20, 30), (3, 4, 9, 9))
-    assert resize(pixels, (20, 30)) is pixels
 
 
 @pytest.mark.parametrize(
@@ -274,7 +244,7 @@ def test_the_same_size_is_returned_as_it_is() -> None:
     ],
 )
 def test_letterbox_keeps_the_aspect_ratio_and_pads_to_the_stride(
-    size_hw: tuple[int, int], content_hw: tuple[int, int], canvas_hw: tuple[int, int]
+    size_hw: Size, content_hw: tuple[int, int], canvas_hw: tuple[int, int]
 ) -> None:
     assert size_filling(size_hw, 320) == content_hw
     assert letterbox_size(size_hw, 320) == canvas_hw
@@ -286,11 +256,6 @@ def test_letterbox_centres_and_pads_with_grey() -> None:
     assert offset_xy == (6, 11)
     np.testing.assert_array_equal(extent(canvas[..., 0] == 255), [6, 11, 26, 21])
     assert (canvas == PADDING).all(axis=-1).sum() == 32 * 32 - 200
-
-
-def test_pairs_are_only_shrunk_to_their_stored_size() -> None:
-    assert size_within((100, 200), 480) == (100, 200)
-    assert size_within((600, 960), 480) == (300, 480)
 
 
 def test_unit_boxes_become_pixel_corners_within_the_image() -> None:

@@ -89,8 +89,9 @@ def test_eight_real_pairs_are_learned_by_heart(
     steps = {"steps": 290, "val_every": 29}
     run = trained(fusetrain, tmp_path, data=eight_pairs, model=model, imgsz=320, **steps)
     with (run / "results.csv").open() as file:
-        scores = [row["metrics/mAP50(B)"] for row in csv.DictReader(file)]
-    assert max(float(score) for score in scores if score) >= 0.95
+        scores = [row["metrics/mAP50-95(B)"] for row in csv.DictReader(file)]
+    # A pixel between where pairs lie in training and in validation costs more than a tenth.
+    assert max(float(score) for score in scores if score) >= 0.93
     assert_known_by_heart(run, eight_pairs, overlap=OVERLAP)
 
 
