@@ -22,7 +22,7 @@ from fusetrain.engine.machine import Machine
 from fusetrain.engine.stages import Inputs
 from fusetrain.engine.step import images
 from fusetrain.failpoints import failpoint
-from fusetrain.loss.detection import DetectionLoss
+from fusetrain.loss.detection import DetectionLoss, mean_items
 from fusetrain.results.metrics import DetectionMetrics, GroundTruth, ScoredBoxes, evaluate
 from fusetrain.sample import Batch, Detections, RawPredictions
 
@@ -33,7 +33,8 @@ class Validation:
 
     Attributes:
         metrics: Precision, recall and average precision.
-        losses: Mean box, cls and dfl loss over the pairs; NaN where the model is an exported file.
+        losses: Box, cls and dfl loss over all pairs, however they are batched; NaN where the model
+            is an exported file.
         found: The detections behind the metrics, in original pixels.
         truth: The boxes they were judged by.
     """
@@ -149,16 +150,13 @@ class _Collected:
         self.found: list[tuple[int, Detections]] = []
         self.truth: list[tuple[int, Tensor, Tensor]] = []
         self.ignored: list[tuple[int, Tensor, Tensor]] = []
-        self.loss_sums = torch.zeros(3, dtype=torch.float64)
-        self.pairs = 0
+        self.loss_sums: list[Tensor] = []
 
     def add_batch(self, batch: Batch, predictions: object) -> None:
         if isinstance(predictions, RawPredictions):
-            terms = self.loss.local(predictions, batch)
-            self.loss_sums += terms.items.double().cpu() * len(batch)
+            self.loss_sums.append(self.loss.sums(predictions, batch).double().cpu())
         else:  # an exported file says what it found, not what the losses need
-            self.loss_sums += torch.nan
-        self.pairs += len(batch)
+            self.loss_sums.append(torch.full((1, 4), torch.nan))
         scale = batch.canvas_from_original[:, None, [0, 1, 0, 1]]
         shift = batch.canvas_from_original[:, None, [2, 3, 2, 3]]
         boxes = (batch.boxes_xyxy_px.cpu().double() - shift) / scale
@@ -185,15 +183,13 @@ class _Collected:
 
     def joined(self) -> tuple[ScoredBoxes, GroundTruth, tuple[float, float, float]]:
         """Return the union over the ranks, in the order of the sample ids."""
-        ranks = distributed.gather_objects(
-            (self.found, self.truth, self.ignored, self.loss_sums.tolist(), self.pairs)
-        )
+        ranks = distributed.gather_objects((self.found, self.truth, self.ignored, self.loss_sums))
         found, truth, ignored = (
             sorted((item for rank in ranks for item in rank[column]), key=lambda item: item[0])
             for column in range(3)
         )
-        pairs = max(1, sum(rank[4] for rank in ranks))
-        box, cls, dfl = (sum(rank[3][term] for rank in ranks) / pairs for term in range(3))
+        sums = [each for rank in ranks for each in rank[3]] or [torch.zeros(1, 4)]
+        box, cls, dfl = mean_items(torch.stack(sums).sum(0)).tolist()
         return as_columns(found), _truth_of(truth, ignored), (box, cls, dfl)
 
 

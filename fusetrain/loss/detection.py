@@ -87,39 +87,31 @@ class DetectionLoss:
             pairs: Pairs of the batch that count; None: all of them.
         """
         counted = len(batch) if pairs is None else pairs
-        return self._terms(predictions, batch, counted, over_ranks=True)
-
-    def local(self, predictions: RawPredictions, batch: Batch) -> LossTerms:
-        """Return the loss with the target sum of this rank alone; ranks need not call together."""
-        return self._terms(predictions, batch, len(batch), over_ranks=False)
-
-    def _terms(
-        self, predictions: RawPredictions, batch: Batch, pairs: int, *, over_ranks: bool
-    ) -> LossTerms:
-        items, mean_pairs = self._items(
-            predictions, batch, self.assigner, pairs=pairs, over_ranks=over_ranks
+        branches = self._branches(predictions, batch)
+        scales, mean_pairs = _normalisers(
+            torch.stack([each[3].detach() for each in branches]), counted
         )
-        if predictions.one_to_one is not None:
-            more, _ = self._items(
-                predictions.one_to_one,
-                batch,
-                self.one_to_one_assigner,
-                pairs=pairs,
-                over_ranks=over_ranks,
-            )
-            items = items + more
+        items = torch.stack([sums[:3] for sums in branches]) * scales[:, None]
+        items = items.sum(0)
         return LossTerms(total=items.sum(), items=items.detach(), pairs=mean_pairs)
 
-    def _items(
-        self,
-        predictions: RawPredictions,
-        batch: Batch,
-        assigner: TaskAlignedAssigner,
-        *,
-        pairs: int,
-        over_ranks: bool,
-    ) -> tuple[Tensor, Tensor]:
-        """Return (3,) box, cls and dfl of one branch with their gains; () pairs, mean of ranks."""
+    def sums(self, predictions: RawPredictions, batch: Batch) -> Tensor:
+        """Return (branches, 4) sums of box, cls and dfl with their gains, and of target scores.
+
+        Those of many batches may be added up, see `mean_items`; ranks need not call together.
+        """
+        return torch.stack(self._branches(predictions, batch)).detach()
+
+    def _branches(self, predictions: RawPredictions, batch: Batch) -> list[Tensor]:
+        """Return the (4,) of `sums` of each branch."""
+        found = [self._sums_of(predictions, batch, self.assigner)]
+        if predictions.one_to_one is not None:
+            found.append(self._sums_of(predictions.one_to_one, batch, self.one_to_one_assigner))
+        return found
+
+    def _sums_of(
+        self, predictions: RawPredictions, batch: Batch, assigner: TaskAlignedAssigner
+    ) -> Tensor:
         truth, classes, is_box = _at_least_one(batch)
         class_logits = predictions.class_logits.float()
         with torch.no_grad():
@@ -135,17 +127,16 @@ class DetectionLoss:
             min_side_px=predictions.strides_px[0],
         )
         excluded = _excluded(batch, predictions.anchors_xy_px, num_classes=class_logits.shape[-1])
-        scale, mean_pairs = _normaliser(targets.scores, pairs, over_ranks=over_ranks)
         candidates = truth.shape[1] * assigner.top_k
         box_loss, dfl_loss = _box_losses(predictions, targets, candidates)
-        items = torch.stack(
+        return torch.stack(
             (
-                self.box_gain * box_loss * scale,
-                self.class_gain * self._class_loss(class_logits, targets, excluded) * scale,
-                self.dfl_gain * dfl_loss * scale,
+                self.box_gain * box_loss,
+                self.class_gain * self._class_loss(class_logits, targets, excluded),
+                self.dfl_gain * dfl_loss,
+                targets.scores.sum(),
             )
         )
-        return items, mean_pairs
 
     def _class_loss(
         self, class_logits: Tensor, targets: Targets, excluded: Tensor | None
@@ -207,19 +198,24 @@ def _excluded(batch: Batch, anchors_xy_px: Tensor, *, num_classes: int) -> Tenso
     return torch.bmm(is_inside.float(), is_class.float()) > 0.0
 
 
-def _normaliser(target_scores: Tensor, pairs: int, *, over_ranks: bool) -> tuple[Tensor, Tensor]:
-    """Return one over the target score sum, of all ranks together or of this one, and mean pairs.
+def mean_items(sums: Tensor) -> Tensor:
+    """Return (3,) box, cls and dfl of the (branches, 4) of `DetectionLoss.sums`, added up.
+
+    They do not depend on how the pairs were split into batches.
+    """
+    return (sums[:, :3] / sums[:, 3:].clamp(min=1.0)).sum(0)
+
+
+def _normalisers(target_sums: Tensor, pairs: int) -> tuple[Tensor, Tensor]:
+    """Return one over the target score sums (N,) of all ranks together, and mean pairs.
 
     Gradients are averaged over ranks: the factor of the world's size makes each rank's loss its
     part of the global mean.
     """
-    total = target_scores.sum()
-    own = torch.stack((total, torch.full_like(total, pairs)))
-    if not over_ranks:
-        return 1.0 / total.clamp(min=1.0), own[1]
     ranks = distributed.world_size()
-    total, pairs_in_all = distributed.sum_over_ranks(own).unbind()
-    return ranks / total.clamp(min=1.0), pairs_in_all / ranks
+    own = torch.cat((target_sums, target_sums.new_full((1,), pairs)))
+    totals = distributed.sum_over_ranks(own)
+    return ranks / totals[:-1].clamp(min=1.0), totals[-1] / ranks
 
 
 def _box_losses(
