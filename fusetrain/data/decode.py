@@ -23,6 +23,7 @@ from fusetrain.errors import DataError
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MAX_PIXELS = 50_000_000
 MAX_FILE_BYTES = 2**30
+DRAFTS = (8, 4, 2)  # how many times smaller a JPEG can be decoded
 EXIF_ORIENTATION = 0x0112
 FIRST_PAUSE_S = 0.05
 # How Pillow calls the samples of a file that it cuts to 8 bits; BGR;16 is a BMP of 5 and 6 bits.
@@ -196,11 +197,15 @@ def decoding(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _draft(image: ImageFile.ImageFile, target_size: int) -> None:
-    """Let the JPEG decoder skip resolution that the caller would throw away."""
-    long_side = max(image.size)
-    if long_side >= 2 * target_size:
-        share = target_size / long_side
-        image.draft(image.mode, (round(image.width * share), round(image.height * share)))
+    """Let the JPEG decoder skip resolution that the caller would throw away.
+
+    Only where a share of both sides is whole: the decoder rounds up, and boxes would no longer fit.
+    """
+    width, height = image.size
+    for times in DRAFTS:
+        if max(width, height) >= times * target_size and not (width % times or height % times):
+            image.draft(image.mode, (width // times, height // times))
+            return
 
 
 def identified(path: str | os.PathLike[str], file: BinaryIO) -> ImageFile.ImageFile:

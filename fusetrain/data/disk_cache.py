@@ -42,7 +42,7 @@ from fusetrain.data.index import DatasetIndex
 from fusetrain.data.reader import PairReader
 
 # To be raised whenever the same files and settings give other pixels than before.
-READER_VERSION = 1
+READER_VERSION = 2
 MAGIC = b"fusetrain pairs\n"
 HEAD_BYTES = len(MAGIC) + 8 + 32
 MAX_HEADER_BYTES = 2**20

@@ -146,6 +146,13 @@ def test_large_jpeg_is_reduced_but_never_below_the_target(tmp_path: Path) -> Non
     assert read_ir(path, target_size=100).shape == (75, 100)
 
 
+def test_jpeg_is_not_reduced_where_the_decoder_would_round_its_sides(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.jpg", np.zeros((300, 404, 3), np.uint8))
+    assert read_rgb(path, target_size=50).shape == (75, 101, 3)  # an eighth would not be whole
+    path = save(tmp_path / "b.jpg", np.zeros((301, 400, 3), np.uint8))
+    assert read_rgb(path, target_size=50).shape == (301, 400, 3)
+
+
 def test_camera_jpeg_with_several_pictures_is_read_as_its_first(tmp_path: Path) -> None:
     first, second = Image.fromarray(quarters()), Image.new("RGB", (16, 16))
     first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[second])
