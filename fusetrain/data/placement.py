@@ -241,7 +241,7 @@ def _place(
         low, high = region[axis], region[axis + 2]
         start = min(max(start_xy[axis], low + 1 - side * zoom), high - 1.0)
         begin = min(max(low, round(start)), high - 1)
-        end = max(min(high, round(start + side * zoom)), begin + 1)
+        end = max(min(high, round(start) + round(side * zoom)), begin + 1)
         first = min(max(0, round((begin - start) / zoom)), side - 1)
         last = max(min(side, round((end - start) / zoom)), first + 1)
         crop.append((first, last))
