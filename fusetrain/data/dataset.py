@@ -8,7 +8,7 @@ nor the order of reading nor the cache change a pixel of it. Samples for validat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from fusetrain.data.cache import Entry, PairStore
 from fusetrain.data.copy_paste import Donor, paste_objects
 from fusetrain.data.image import RAW_WINDOW, ThermalWindow
 from fusetrain.data.index import DatasetIndex
-from fusetrain.data.order import SampleKey, class_weights
+from fusetrain.data.order import SampleKey, class_weights, rows_at
 from fusetrain.data.photometric import (
     PhotometricRanges,
     apply_look,
@@ -116,6 +116,7 @@ class TrainDataset:
         self.augmentation = augmentation
         self.seed = seed
         self.weights = class_weights(index, balance)
+        self._edges = None if self.weights is None else np.cumsum(self.weights)
         self.reader = train_reader(
             index, imgsz=imgsz, scale=augmentation.geometry.scale, window=window, cache=cache
         )
@@ -150,7 +151,8 @@ class TrainDataset:
         if key.compose and rng.random() < augmentation.copy_paste:
             marks += self._copy_paste(rng, key, canvas, marks.boxes_xyxy_px)
         if key.compose and rng.random() < augmentation.mixup:
-            other = key._replace(sample_id=int(rng.integers(len(self))))
+            (partner,) = self._partners(rng, 1)
+            other = key._replace(sample_id=partner)
             second = np.empty_like(canvas)
             _, _, other_marks, other_excluded = self._compose(rng, other, second)
             blend(canvas, second, float(rng.beta(MIXUP_ALPHA, MIXUP_ALPHA)), out=canvas)
@@ -175,6 +177,12 @@ class TrainDataset:
         place += (key.turn,) if key.turn else ()
         return np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=place))
 
+    def _partners(self, rng: np.random.Generator, count: int) -> list[int]:
+        """Draw the rows of pairs that join another one, rare classes as often as in the order."""
+        if self._edges is None:
+            return list(map(int, rng.integers(len(self), size=count)))
+        return list(map(int, rows_at(self._edges, rng.random(count) * self._edges[-1])))
+
     def _copy_paste(
         self,
         rng: np.random.Generator,
@@ -183,14 +191,15 @@ class TrainDataset:
         boxes: NDArray[np.float64],
     ) -> Marks:
         """Paste objects of a random pair and return them."""
-        row, (pixels, _) = self._pair(key.epoch, int(rng.integers(len(self))))
+        (partner,) = self._partners(rng, 1)
+        row, (pixels, _) = self._pair(key.epoch, partner)
         ranges = self.augmentation.geometry
-        looks = draw_looks(rng, self.augmentation.photometric, canvas=self.canvas, count=1)
+        (look,) = draw_looks(rng, self.augmentation.photometric, canvas=self.canvas, count=1)
         donor = Donor(
             pixels,
             boxes_in_pixels(self.index.boxes_cxcywh_unit(row), pixels.shape[:2]),
             zoom_of(rng.random(), pixels.shape[:2], long_side=self.imgsz, scale=ranges.scale),
-            looks[0],
+            replace(look, ir_shift_xy=(0, 0)),  # so small a tile would lose what moves
             ranges.fliplr,
         )
         pasted, numbers = paste_objects(rng, canvas, boxes, donor)
@@ -211,7 +220,7 @@ class TrainDataset:
             of which whatever is on the canvas counts.
         """
         is_mosaic = key.compose and rng.random() < self.augmentation.mosaic
-        others = rng.integers(len(self), size=3).tolist() if is_mosaic else []
+        others = self._partners(rng, 3) if is_mosaic else []
         pairs = [self._pair(key.epoch, key.sample_id, may_skip=may_skip)]
         pairs += [self._pair(key.epoch, other) for other in others]
         sizes = [pixels.shape[:2] for _, (pixels, _) in pairs]

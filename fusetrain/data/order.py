@@ -180,5 +180,9 @@ def _weighted(
     """
     edges = np.cumsum(weights[order])
     places = (rng.random() + np.arange(len(order))) * (edges[-1] / len(order))
-    chosen = np.minimum(np.searchsorted(edges, places, side="right"), len(order) - 1)
-    return rng.permutation(order[chosen])
+    return rng.permutation(order[rows_at(edges, places)])
+
+
+def rows_at(edges: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return in which of N intervals that end at ``edges`` (N,) each of the places (M,) lies."""
+    return np.minimum(np.searchsorted(edges, places, side="right"), len(edges) - 1)
