@@ -15,26 +15,16 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
-from torch import Tensor
 
-from fusetrain.data.image import (
-    ThermalWindow,
-    infrared_levels,
-    read_ir,
-    read_rgb,
-    visible_levels,
-)
 from fusetrain.data.letterboxed import unlabelled
 from fusetrain.data.loader import collate
 from fusetrain.engine.infer import as_columns, detect
 from fusetrain.engine.stages import Inputs
-from fusetrain.errors import DataError, UsageError
+from fusetrain.errors import UsageError
+from fusetrain.inference.given_images import Picture, given_images
 from fusetrain.inference.judging import Judgement, validate_weights
 from fusetrain.inference.loading import CONFIDENCE, OVERLAP, Loaded, load_weights
 from fusetrain.inference.predicting import Predicted, Wanted, check_inputs
@@ -42,8 +32,6 @@ from fusetrain.inference.predicting import predict as predict_files
 from fusetrain.inference.questions import questions_of
 
 PathLike = str | os.PathLike[str]
-Picture = PathLike | Image.Image | NDArray[Any] | Tensor
-OVERSHOOT = 0.5
 
 
 @dataclass(frozen=True)
@@ -120,7 +108,8 @@ class Detector:
 
         Args:
             rgb: Path, Pillow image, (H, W, 3) or (H, W) array, or (3, H, W) tensor; uint8, or
-                floats in [0, 1]. None where there is infrared alone.
+                floats in [0, 1]. None where there is infrared alone. The same path as ``ir`` where
+                its file holds both.
             ir: Path, Pillow image, (h, w) or (h, w, 1) array, or (1, h, w) or (h, w) tensor: uint8
                 levels, or raw counts of any other type, which pass through the thermal window of
                 the weights. None where there is the visible image alone.
@@ -142,11 +131,9 @@ class Detector:
             raise UsageError("no image is given", expected="rgb, ir or both")
         inputs: Inputs = "rgb" if ir is None else "ir" if rgb is None else "both"
         check_inputs([self._loaded], inputs, lambda text: warnings.warn(text, stacklevel=4))
+        given = given_images(rgb, ir, self._loaded.info)
         sample = unlabelled(
-            None if rgb is None else visible(rgb),
-            None if ir is None else infrared(ir, self._loaded.info.window),
-            imgsz=self.imgsz,
-            sample_id=0,
+            given.rgb, given.ir, imgsz=self.imgsz, sample_id=0, original_hw=given.original_hw
         )
         found = detect(
             self._loaded.detector,
@@ -158,74 +145,11 @@ class Detector:
         )
         columns = as_columns(list(found))
         return Found(
-            columns.boxes_xyxy_px.astype(np.float64),
+            columns.boxes_xyxy_px.astype(np.float64) + given.border_px,
             columns.scores.astype(np.float64),
             columns.classes.astype(np.int64),
             tuple(self.names[number] for number in columns.classes.tolist()),
         )
-
-
-def visible(picture: Picture) -> NDArray[np.uint8]:
-    """Return a visible image as (H, W, 3) uint8.
-
-    Raises:
-        DataError: It cannot be read, or has another shape, type or range.
-    """
-    if isinstance(picture, str | os.PathLike):
-        return read_rgb(picture)
-    if isinstance(picture, Image.Image):
-        return visible_levels(ImageOps.exif_transpose(picture))
-    array = _array(picture, channels=(3, 4))
-    if array.dtype != np.uint8 and not _are_shares(array):
-        raise DataError(
-            f"{array.dtype} from {array.min()} to {array.max()} are no levels of a visible image",
-            expected="uint8, or floats in [0, 1]",
-        )
-    return visible_levels(array[..., :3] if array.ndim == 3 else array)
-
-
-def infrared(picture: Picture, window: ThermalWindow) -> NDArray[np.uint8]:
-    """Return an infrared image as (h, w) uint8, raw counts through the window.
-
-    Raises:
-        DataError: It cannot be read, or has another shape or type.
-    """
-    if isinstance(picture, str | os.PathLike):
-        return read_ir(picture, window)
-    if isinstance(picture, Image.Image):
-        return infrared_levels(ImageOps.exif_transpose(picture), window)
-    array = _array(picture, channels=(1, 3))
-    if array.ndim == 3 and (array.shape[2] == 1 or array.dtype != np.uint8):
-        array = array[..., 0]
-    return infrared_levels(array, window)
-
-
-def _are_shares(array: NDArray[Any]) -> bool:
-    """Return whether all numbers are floats in [0, 1], up to what filters overshoot by."""
-    return array.dtype.kind == "f" and bool((np.abs(array - 0.5) <= 0.5 + OVERSHOOT).all())
-
-
-def _array(picture: NDArray[Any] | Tensor, *, channels: Sequence[int]) -> NDArray[Any]:
-    """Return (H, W) or (H, W, C) numbers.
-
-    Raises:
-        DataError: There are other dimensions, nothing, or no numbers.
-    """
-    if isinstance(picture, Tensor):
-        tensor = picture.detach().cpu()
-        # numpy does not know bfloat16
-        array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
-        array = np.moveaxis(array, 0, -1) if array.ndim == 3 else array
-    else:
-        array = np.asarray(picture)
-    is_shaped = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in channels)
-    if not is_shaped or not array.size or array.dtype.kind not in "uif":
-        raise DataError(
-            f"an array of shape {array.shape} and type {array.dtype} is no image",
-            expected=f"(H, W) or (H, W, {' or '.join(map(str, channels))}) numbers; "
-            "tensors have their channels first",
-        )
-    return array
 
 
 def val(

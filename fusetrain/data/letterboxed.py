@@ -95,7 +95,12 @@ class ValDataset:
 
 
 def unlabelled(
-    rgb: NDArray[np.uint8] | None, ir: NDArray[np.uint8] | None, *, imgsz: int, sample_id: int
+    rgb: NDArray[np.uint8] | None,
+    ir: NDArray[np.uint8] | None,
+    *,
+    imgsz: int,
+    sample_id: int,
+    original_hw: Size | None = None,
 ) -> PairedSample:
     """Return a sample of decoded images, as a `ValDataset` makes it of files.
 
@@ -104,10 +109,12 @@ def unlabelled(
         ir: (h, w); None shows the visible image alone.
         imgsz: Long side in px.
         sample_id: What the sample is called.
+        original_hw: Height and width that detections are in pixels of; None: those of the image.
     """
-    shown = ir if rgb is None else rgb
-    assert shown is not None, "one modality is there"
-    original_hw = (shown.shape[0], shown.shape[1])
+    if original_hw is None:
+        shown = ir if rgb is None else rgb
+        assert shown is not None, "one modality is there"
+        original_hw = (shown.shape[0], shown.shape[1])
     content = pack(rgb, ir, size_filling(original_hw, imgsz))
     return letterboxed(content, original_hw, imgsz=imgsz, sample_id=sample_id)
 

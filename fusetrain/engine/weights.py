@@ -39,6 +39,7 @@ class TrainedWith:
         label_smoothing: Share taken from the target scores, in [0, 1).
         drop_rgb: Share of the training samples without an RGB image, in [0, 1].
         drop_ir: Share of the training samples without an IR image, in [0, 1].
+        border_px: Width in px of the frame that was cut off all images.
     """
 
     box: float = 7.5
@@ -47,6 +48,7 @@ class TrainedWith:
     label_smoothing: float = 0.0
     drop_rgb: float = 0.0
     drop_ir: float = 0.0
+    border_px: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class WeightsInfo:
     imgsz: int
     window: ThermalWindow
     training: TrainedWith | None = None
+
+    @property
+    def border_px(self) -> int:
+        """Return the width in px of the frame that was cut off all images."""
+        return 0 if self.training is None else self.training.border_px
 
     def to_json(self) -> dict[str, Any]:
         """Return the description as JSON types."""

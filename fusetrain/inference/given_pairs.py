@@ -6,7 +6,7 @@ They are matched by key as those of a data set are; nothing is decoded here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from fusetrain.checks.pairs import ASPECT_TOLERANCE
 from fusetrain.data.files import relative_files
 from fusetrain.data.image import read_header
 from fusetrain.data.index import IMAGE_SUFFIXES, DatasetIndex, PackedPaths
+from fusetrain.data.layouts.border import find_border
 from fusetrain.data.pairing import pair_by_key
 from fusetrain.data.storage import AS_FILES, Channels, Storage
 from fusetrain.errors import DataError, UsageError
@@ -36,6 +37,13 @@ class GivenPairs:
     pairs: tuple[Pair, ...]
     note: str = ""
     storage: Storage = AS_FILES
+
+    def without_border(self, border_px: int) -> GivenPairs:
+        """Return them with a frame cut off, if all that are looked at have it."""
+        sides = zip(*self.pairs, strict=True)
+        if border_px and all(find_border(side, border_px, any_colour=True) for side in sides):
+            return replace(self, storage=replace(self.storage, border_px=border_px))
+        return self
 
 
 def find_pairs(rgb: Path | None, ir: Path | None) -> GivenPairs:

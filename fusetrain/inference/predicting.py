@@ -8,7 +8,7 @@ Printing is left to the command line.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +131,12 @@ def predict(
     detectors = load_with(first, partner, overlap=wanted.overlap)
     check_inputs(detectors, inputs, note)
     run = _Prediction(detectors, inputs, wanted, out, progress)
-    return run.on_films(given) if isinstance(given, GivenFilms) else run.on_pairs(given, names)
+    if isinstance(given, GivenFilms):
+        return run.on_films(given)
+    inside = given.without_border(first.info.border_px)
+    if inside.storage.border_px:
+        note(f"a frame of {first.info.border_px} px is left out, as in training")
+    return run.on_pairs(inside, names)
 
 
 def check_inputs(detectors: Sequence[Loaded], inputs: Inputs, note: Note) -> None:
@@ -200,7 +205,8 @@ class _Prediction:
 
     def on_pairs(self, given: GivenPairs, names: Sequence[str]) -> Predicted:
         """Detect on images, all of them before any result is written."""
-        found = self._joined([self._on_index(one, given) for one in self.detectors])
+        inside = self._joined([self._on_index(one, given) for one in self.detectors])
+        found = replace(inside, boxes_xyxy_px=inside.boxes_xyxy_px + given.storage.border_px)
         starts = np.searchsorted(found.image_ids, np.arange(len(given.pairs) + 1))
         with self.files as files:
             for row, (name, start, stop) in enumerate(
@@ -269,7 +275,7 @@ class _Prediction:
     def _shown(self, name: str, given: GivenPairs, row: int) -> Shown:
         """Read the images of a pair for its picture."""
         rgb_path, ir_path = given.pairs[row]
-        storage, window = given.storage, self.info.window
+        storage, window = replace(given.storage, border_px=0), self.info.window
         if storage.channels == "rgbt":
             return Shown(name, str(rgb_path), *read_both(rgb_path, window, storage=storage))
         return Shown(

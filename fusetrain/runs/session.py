@@ -129,7 +129,7 @@ def assemble(
     spec = spec or first_spec(config, len(data.train.class_names))
     phase = phase_of(config, spec)
     info = WeightsInfo(
-        spec, data.train.class_names, config.train.imgsz, data.window, _trained_with(config)
+        spec, data.train.class_names, config.train.imgsz, data.window, _trained_with(config, data)
     )
     torch.manual_seed(config.train.seed)
     detector = build_detector(spec)
@@ -180,7 +180,7 @@ def loss_of(config: Config) -> DetectionLoss:
     )
 
 
-def _trained_with(config: Config) -> TrainedWith:
+def _trained_with(config: Config, data: TrainingData) -> TrainedWith:
     """Return what is stored about a training beside its weights."""
     loss, augment = config.loss, config.augment
     return TrainedWith(
@@ -190,6 +190,7 @@ def _trained_with(config: Config) -> TrainedWith:
         label_smoothing=loss.label_smoothing,
         drop_rgb=augment.drop_rgb,
         drop_ir=augment.drop_ir,
+        border_px=data.train.storage.border_px,
     )
 
 
