@@ -30,6 +30,13 @@ def code_lines(page: str) -> list[str]:
     return [re.split(r"\s+# ", line)[0] for line in lines]
 
 
+def python_of(page: str) -> str:
+    """Return the only block of Python of a page."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (code,) = (block for language, block in FENCE.findall(text) if language == "python")
+    return code
+
+
 def lines_of(page: str) -> list[str]:
     """Return the commands of ours in the code blocks of a page, in their order."""
     return [line for line in code_lines(page) if line.startswith("fusetrain ")]

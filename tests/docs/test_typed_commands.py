@@ -20,7 +20,7 @@ from fusetrain.cli.app import run
 
 from ..data.layouts.conftest import Tree
 from ..integration import test_layouts as layouts
-from .pages import FENCE, PAGES, ROOT, is_synopsis, lines_of, words_of
+from .pages import PAGES, ROOT, is_synopsis, lines_of, python_of, words_of
 
 NOT_HERE: Mapping[str, str] = {
     r"street\.mp4": "needs ffmpeg; tests/cli/test_predict_inputs.py makes films where it is there",
@@ -163,8 +163,6 @@ def test_every_reason_not_to_type_a_command_concerns_one() -> None:
 def test_checkpoint_is_verified_by_the_lines_of_its_page(
     furnished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    page = (ROOT / "docs" / "checkpoint.md").read_text(encoding="utf-8")
-    (code,) = (block for language, block in FENCE.findall(page) if language == "python")
     monkeypatch.chdir(furnished)
-    exec(compile(code, "checkpoint.md", "exec"), {})
+    exec(compile(python_of("docs/checkpoint.md"), "checkpoint.md", "exec"), {})
     assert capsys.readouterr().out.startswith("sound: ")
