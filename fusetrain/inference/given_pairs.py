@@ -39,7 +39,10 @@ class GivenPairs:
     storage: Storage = AS_FILES
 
     def without_border(self, border_px: int) -> GivenPairs:
-        """Return them with a frame cut off, if all that are looked at have it."""
+        """Return them with a frame of so many px cut off, if all that are looked at have it.
+
+        It may be of any one colour; with 0 px there is none.
+        """
         sides = zip(*self.pairs, strict=True)
         if border_px and all(find_border(side, border_px, any_colour=True) for side in sides):
             return replace(self, storage=replace(self.storage, border_px=border_px))
