@@ -10,7 +10,8 @@ convolution is the matrix of its output channels by all that each of them looks 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -21,6 +22,7 @@ ITERATIONS = 5
 STEP_OF_ADAMW = 0.2  # its usual root mean square, at a learning rate of 1
 LEAST_SIDE = 8  # of a matrix; a thinner one has too few directions to balance
 TINY = 1e-7
+WORTH_A_SHORT_TYPE = 10**8  # floating-point operations of the products
 
 
 class Muon(torch.optim.AdamW):
@@ -55,7 +57,8 @@ class Muon(torch.optim.AdamW):
         try:
             for group in self.param_groups:
                 matrices = [value for value in group["params"] if _is_matrix(value, group)]
-                self._step_matrices(matrices, group)
+                if matrices:
+                    self._step_matrices(matrices, group)
                 for value in matrices:  # AdamW passes over what has no gradient
                     hidden.append((value, value.grad))
                     value.grad = None
@@ -67,38 +70,50 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def _step_matrices(self, matrices: list[nn.Parameter], group: dict[str, Any]) -> None:
-        """Decay the matrices of a group and move them; those of one shape are computed at once."""
+        """Decay the matrices of a group and move them; what is alike is computed at once."""
         skipped: Tensor | None = getattr(self, "found_inf", None)
         if skipped is not None and skipped.device.type == "cpu" and skipped.item():
             return
-        by_shape = defaultdict(list)
-        for value in matrices:
-            by_shape[value.shape].append(value)
-        for shape, values in by_shape.items():
-            flat = (shape[0], shape[1:].numel())
-            ahead = torch.stack([self._look_ahead(value, group).reshape(flat) for value in values])
-            steps = orthogonal(ahead.to(self.product_dtype)).to(ahead.dtype)
+        alike: dict[Any, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for value, ahead in zip(matrices, self._look_ahead(matrices, group), strict=True):
+            alike[value.shape, _order(value)].append((value, ahead))
+        for (shape, order), members in alike.items():
+            values, aheads = map(list, zip(*members, strict=True))
+            flat = torch.Size((shape[0], shape[1:].numel()))
+            dtype = self._product_dtype(len(values), flat)
+            ahead = torch.stack([each.permute(order).to(dtype).reshape(flat) for each in aheads])
+            steps = orthogonal(ahead).to(aheads[0].dtype)
+            steps = steps.reshape(-1, *(shape[axis] for axis in order))
+            back = [order.index(axis) for axis in range(len(order))]
             size = -group["lr"] * STEP_OF_ADAMW * max(flat) ** 0.5
-            for value, step in zip(values, steps, strict=True):
-                moved = value * (1 - group["lr"] * group["weight_decay"])
-                moved.add_(step.reshape(shape), alpha=size)
-                value.copy_(_unless(skipped, moved, value))
+            with _undone_if(skipped, values):
+                torch._foreach_mul_(values, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(values, [step.permute(back) for step in steps], alpha=size)
 
-    def _look_ahead(self, value: nn.Parameter, group: dict[str, Any]) -> Tensor:
-        """Take a gradient into the momentum of its matrix; return where both lead next."""
+    def _look_ahead(self, matrices: list[nn.Parameter], group: dict[str, Any]) -> Sequence[Tensor]:
+        """Take gradients into the momentum of their matrices; return where both lead next."""
         skipped: Tensor | None = getattr(self, "found_inf", None)
         scale: Tensor | None = getattr(self, "grad_scale", None)
-        assert value.grad is not None, "only matrices with a gradient are moved"
-        gradient = value.grad if scale is None else value.grad / scale
-        state, beta = self.state[value], group["betas"][0]
-        if not state:
-            # AdamW looks for a step in all states that it loads.
-            state["step"] = torch.zeros((), dtype=torch.float32, device=value.device)
-            state["momentum_buffer"] = torch.zeros_like(value)
-        momentum = state["momentum_buffer"]
-        state["step"] += 1 if skipped is None else 1 - skipped.to(value.device)
-        momentum.copy_(_unless(skipped, momentum.lerp(gradient, 1 - beta), momentum))
-        return gradient.lerp(momentum, beta)
+        gradients = [value.grad for value in matrices if value.grad is not None]
+        if scale is not None:
+            gradients = list(torch._foreach_div(gradients, scale))
+        states, beta = [self.state[value] for value in matrices], group["betas"][0]
+        for value, state in zip(matrices, states, strict=True):
+            if not state:
+                # AdamW looks for a step in all states that it loads.
+                state["step"] = torch.zeros((), dtype=torch.float32, device=value.device)
+                state["momentum_buffer"] = torch.zeros_like(value)
+        steps = [state["step"] for state in states]
+        momenta = [state["momentum_buffer"] for state in states]
+        torch._foreach_add_(steps, 1 if skipped is None else 1 - skipped.to(steps[0].device))
+        with _undone_if(skipped, momenta):
+            torch._foreach_lerp_(momenta, gradients, 1 - beta)
+        return torch._foreach_lerp(gradients, momenta, beta)
+
+    def _product_dtype(self, count: int, shape: torch.Size) -> torch.dtype:
+        """Return the type of products of ``count`` matrices; a short one slows down small ones."""
+        products = 4 * count * ITERATIONS * min(shape) * shape.numel()
+        return self.product_dtype if products >= WORTH_A_SHORT_TYPE else torch.float32
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
@@ -108,14 +123,26 @@ def orthogonal(matrices: Tensor) -> Tensor:
     matrix of zeros stays one.
     """
     is_tall = matrices.shape[1] > matrices.shape[2]
-    found = matrices.mT if is_tall else matrices
+    found = matrices.mT.contiguous() if is_tall else matrices
     found = found / found.float().norm(dim=(1, 2), keepdim=True).clamp(min=TINY).to(found)
+    # As a batch of one, its product with its own transpose would be copied first.
+    product = torch.baddbmm if len(found) > 1 else torch.addmm
+    found = found if len(found) > 1 else found[0]
     a, b, c = COEFFICIENTS
     for _ in range(ITERATIONS):
         gram = found @ found.mT
-        mixed = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-        found = torch.baddbmm(found, mixed, found, beta=a)
-    return found.mT if is_tall else found
+        mixed = product(gram, gram, gram, beta=b, alpha=c)
+        found = product(found, mixed, found, beta=a)
+    return (found.mT if is_tall else found).reshape(matrices.shape)
+
+
+def _order(value: Tensor) -> tuple[int, ...]:
+    """Return the axes of a weight in the order of memory, so that nothing has to be shuffled.
+
+    Which column of its matrix is which does not matter.
+    """
+    is_channels_last = value.ndim == 4 and value.is_contiguous(memory_format=torch.channels_last)
+    return (0, 2, 3, 1) if is_channels_last else tuple(range(value.ndim))
 
 
 def _is_matrix(value: nn.Parameter, group: dict[str, Any]) -> bool:
@@ -125,8 +152,13 @@ def _is_matrix(value: nn.Parameter, group: dict[str, Any]) -> bool:
     return min(value.shape[0], value.shape[1:].numel()) >= LEAST_SIDE
 
 
-def _unless(skipped: Tensor | None, new: Tensor, old: Tensor) -> Tensor:
-    """Return ``new``, or ``old`` where a step is skipped, without waiting for the device."""
+@contextmanager
+def _undone_if(skipped: Tensor | None, values: Sequence[Tensor]) -> Iterator[None]:
+    """Undo what is done to values where a step is skipped, without waiting for the device."""
     if skipped is None or skipped.device.type == "cpu":
-        return new
-    return torch.where(skipped > 0, old, new)
+        yield
+        return
+    before = [value.clone() for value in values]
+    yield
+    for value, old in zip(values, before, strict=True):
+        value.copy_(torch.where(skipped > 0, old, value))

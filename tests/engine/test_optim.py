@@ -88,9 +88,10 @@ def test_step_after_a_first_one_that_is_not_finite_is_as_without_it(name: str) -
     assert all(torch.equal(value, after_skip[key]) for key, value in plain.items())
 
 
-def test_muon_moves_a_matrix_as_the_reference_does() -> None:
+@pytest.mark.parametrize("shape", [(24, 40), (300, 160)], ids=["small", "in a short type"])
+def test_muon_moves_a_matrix_as_the_reference_does(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    start, gradients = torch.randn(24, 40), torch.randn(4, 24, 40)
+    start, gradients = torch.randn(shape), torch.randn(4, *shape)
     own, theirs = (torch.nn.Parameter(start.clone()) for _ in range(2))
     options = {"lr": 0.01, "weight_decay": 0.1}
     reference = torch.optim.Muon(
@@ -124,6 +125,21 @@ def test_muon_takes_a_convolution_as_a_matrix_and_all_else_as_adamw_does() -> No
         optimizer.step()
     torch.testing.assert_close(values[0].detach().flatten(1), wide.detach())
     torch.testing.assert_close(values[1].detach(), plain.detach())
+
+
+def test_muon_moves_weights_alike_whatever_their_order_in_memory() -> None:
+    torch.manual_seed(0)
+    weights, gradient = torch.randn(2, 16, 8, 3, 3), torch.randn(2, 16, 8, 3, 3)
+    moved = []
+    for form in (torch.contiguous_format, torch.channels_last):
+        values = [torch.nn.Parameter(each.clone(memory_format=form)) for each in weights]
+        optimizer = Muon([{"params": values, "kind": "decay"}], lr=0.1)
+        for value, each in zip(values, gradient, strict=True):
+            value.grad = each.clone()  # in one order only
+        optimizer.step()
+        assert all(value.is_contiguous(memory_format=form) for value in values)
+        moved.append(torch.stack([value.detach().contiguous() for value in values]))
+    torch.testing.assert_close(*moved)
 
 
 @pytest.mark.parametrize("shape", [(3, 12, 40), (2, 40, 12), (1, 16, 16)])
