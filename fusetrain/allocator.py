@@ -1,25 +1,39 @@
 """What glibc does with freed memory: given back, it is filled with zeros when next asked for.
 
-Work that allocates the same arrays over and over spends up to half of its time on that. Elsewhere
-than on Linux nothing happens.
+Work that allocates the same arrays over and over spends up to half of its time on that. What is
+kept can lie in huge pages of 2 MB, whose addresses the processor looks up 512 times less often.
+Elsewhere than on Linux nothing happens.
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+from pathlib import Path
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_MMAP_MAX = -4
-_EVERYTHING = 2**31 - 1
+_EVERYTHING = -1  # as the largest number without a sign
 _LARGEST_BLOCK = 32 * 2**20  # more cannot be asked for
 _MOST_UNUSED = 2 * _LARGEST_BLOCK
 
 
+_MADV_HUGEPAGE = 14
+_HUGE_PAGE = 2 * 2**20
+_MOST_IN_HUGE_PAGES = 8 * 2**30
+_OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
+_NEVER = "2"  # whatever is asked for counts, touched or not
+
+
 def keep_freed_memory() -> None:
-    """Keep all freed memory in this process, for a training whose steps are all alike."""
-    _set({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _EVERYTHING})
+    """Keep all freed memory in this process, for a training whose steps are all alike.
+
+    What comes to lie behind that of now will be in huge pages, where the system has some.
+    """
+    if _set({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _EVERYTHING}):
+        _extend_in_huge_pages()
 
 
 def keep_small_blocks() -> None:
@@ -27,10 +41,40 @@ def keep_small_blocks() -> None:
     _set({_M_MMAP_THRESHOLD: _LARGEST_BLOCK, _M_TRIM_THRESHOLD: _MOST_UNUSED})
 
 
-def _set(options: dict[int, int]) -> None:
+def _set(options: dict[int, int]) -> bool:
+    """Set options of malloc; return whether it has any."""
     if sys.platform != "linux":
-        return
+        return False
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         for option, value in options.items():
             mallopt(option, value)
+    return mallopt is not None
+
+
+def _extend_in_huge_pages() -> None:
+    """Extend the heap by addresses that are to be huge pages once they are written to.
+
+    Only addresses are taken, no memory; so not where these are limited or counted.
+    """
+    import resource
+
+    limits = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
+    if any(resource.getrlimit(limit)[0] != resource.RLIM_INFINITY for limit in limits):
+        return
+    try:
+        if _OVERCOMMIT.read_text(encoding="ascii").strip() == _NEVER:
+            return
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.argtypes = [ctypes.c_void_p]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    length = min(_MOST_IN_HUGE_PAGES, physical // 2)
+    block = libc.malloc(length)
+    if block is not None:
+        begin, end = -(-block // _HUGE_PAGE), (block + length) // _HUGE_PAGE
+        libc.madvise(begin * _HUGE_PAGE, (end - begin) * _HUGE_PAGE, _MADV_HUGEPAGE)
+        libc.free(block)

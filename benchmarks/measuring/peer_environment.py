@@ -14,8 +14,12 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parents[1] / ".env"
 SAME_AS_OURS = ("torch", "torchvision")
-# What `fusetrain` sets for itself: glibc keeps blocks that were freed.
-KEEP_FREED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "1099511627776"}
+# What `fusetrain` sets for itself: glibc keeps blocks that were freed, in huge pages.
+KEEP_FREED_MEMORY = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "1099511627776",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+}
 
 
 def peer_python(pip_args: str) -> Path:
