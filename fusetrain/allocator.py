@@ -19,10 +19,11 @@ _EVERYTHING = -1  # as the largest number without a sign
 _LARGEST_BLOCK = 32 * 2**20  # more cannot be asked for
 _MOST_UNUSED = 2 * _LARGEST_BLOCK
 
-
 _MADV_HUGEPAGE = 14
+_MADV_COLLAPSE = 25
 _HUGE_PAGE = 2 * 2**20
 _MOST_IN_HUGE_PAGES = 8 * 2**30
+_MAPS = Path("/proc/self/maps")
 _OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 _NEVER = "2"  # whatever is asked for counts, touched or not
 
@@ -30,10 +31,10 @@ _NEVER = "2"  # whatever is asked for counts, touched or not
 def keep_freed_memory() -> None:
     """Keep all freed memory in this process, for a training whose steps are all alike.
 
-    What comes to lie behind that of now will be in huge pages, where the system has some.
+    It lies in huge pages from now on, where the system has some.
     """
     if _set({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: _EVERYTHING}):
-        _extend_in_huge_pages()
+        _use_huge_pages()
 
 
 def keep_small_blocks() -> None:
@@ -52,29 +53,41 @@ def _set(options: dict[int, int]) -> bool:
     return mallopt is not None
 
 
-def _extend_in_huge_pages() -> None:
-    """Extend the heap by addresses that are to be huge pages once they are written to.
+def _use_huge_pages() -> None:
+    """Move the heap into huge pages, and extend it by addresses that are to become some.
 
-    Only addresses are taken, no memory; so not where these are limited or counted.
+    These take no memory before they are written to; nothing is done where addresses are limited or
+    count as memory.
     """
     import resource
 
     limits = (resource.RLIMIT_AS, resource.RLIMIT_DATA)
     if any(resource.getrlimit(limit)[0] != resource.RLIM_INFINITY for limit in limits):
         return
-    try:
-        if _OVERCOMMIT.read_text(encoding="ascii").strip() == _NEVER:
-            return
-        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return
     libc = ctypes.CDLL(None)
     libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
     libc.free.argtypes = [ctypes.c_void_p]
     libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    length = min(_MOST_IN_HUGE_PAGES, physical // 2)
-    block = libc.malloc(length)
-    if block is not None:
-        begin, end = -(-block // _HUGE_PAGE), (block + length) // _HUGE_PAGE
-        libc.madvise(begin * _HUGE_PAGE, (end - begin) * _HUGE_PAGE, _MADV_HUGEPAGE)
-        libc.free(block)
+    try:
+        if _OVERCOMMIT.read_text(encoding="ascii").strip() == _NEVER:
+            return
+        physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        block = libc.malloc(min(_MOST_IN_HUGE_PAGES, physical // 2))
+        begin, end = _heap()
+    except (OSError, ValueError):
+        return
+    if block is not None and begin <= block < end:
+        first, now, last = (-(-place // _HUGE_PAGE) * _HUGE_PAGE for place in (begin, block, end))
+        libc.madvise(first, last - _HUGE_PAGE - first, _MADV_HUGEPAGE)
+        # What is free of the heap of now is used as well; kernels before 6.1 move it by and by.
+        libc.madvise(first, now - first, _MADV_COLLAPSE)
+    libc.free(block)
+
+
+def _heap() -> tuple[int, int]:
+    """Return between which addresses the heap lies; (0, 0) if unknown."""
+    for area in _MAPS.read_text(encoding="ascii", errors="replace").splitlines():
+        if area.endswith("[heap]"):
+            begin, _, end = area.split()[0].partition("-")
+            return int(begin, 16), int(end, 16)
+    return 0, 0
