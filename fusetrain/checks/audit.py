@@ -149,6 +149,8 @@ def audit_path(
 ) -> AuditReport:
     """Audit a data YAML or data-set folder; a YAML that cannot be used becomes findings (S04).
 
+    So do, with ``always_reports``, lists and annotations that it names and that cannot be used.
+
     Args:
         path: The YAML or folder.
         only_splits: Splits to look at; all when empty.
@@ -168,19 +170,24 @@ def audit_path(
         is_foreign = not path.exists() or (path.is_dir() and yaml_in(path) is None)
         if is_foreign and not always_reports:
             raise
-        whole = Problem(error.what, error.where, error.expected)
-        problems = error.problems if error.problems and not is_foreign else (whole,)
-        findings = tuple(_schema_finding(problem, path) for problem in problems)
-        return AuditReport(findings, {}, path=path)
+        return _unusable(error, path, as_a_whole=is_foreign)
     if opened is not None:
         opened(spec)
-    return audit(spec, only_splits=only_splits, workers=workers, progress=progress, options=options)
+    effort = Effort(workers=workers, state=None, progress=progress)
+    try:
+        scans = scan_splits(spec, chosen_splits(spec, only_splits), workers=effort.num_workers)
+    except DataError as error:
+        if not always_reports:
+            raise
+        return _unusable(error, path)
+    return audit(spec, scans=scans, workers=workers, progress=progress, options=options)
 
 
 def audit(
     spec: DataSpec,
     *,
     only_splits: Sequence[str] = (),
+    scans: Mapping[str, SplitScan] | None = None,
     workers: int | None = None,
     imgsz: int = 640,
     progress: Progress | None = None,
@@ -191,6 +198,7 @@ def audit(
     Args:
         spec: The data set.
         only_splits: Splits to look at; all when empty.
+        scans: Names and labels of the splits to look at, where they were read before.
         workers: Child processes; one a core when None.
         imgsz: Long side of the training canvas in px, by which tiny boxes are judged.
         progress: Called with the number of measurements done and of all.
@@ -201,7 +209,8 @@ def audit(
     """
     state = options.state and open_state(options.state, root=spec.root)
     effort = Effort(workers=workers, state=state, progress=progress)
-    scans = scan_splits(spec, chosen_splits(spec, only_splits), workers=effort.num_workers)
+    if scans is None:
+        scans = scan_splits(spec, chosen_splits(spec, only_splits), workers=effort.num_workers)
     indexes = [scan.index for scan in scans.values()]
     facts, registration = measure_all(
         all_tasks(indexes),
@@ -264,6 +273,13 @@ def report_on(
         notes=spec.layout.notes,
         path=spec.path,
     )
+
+
+def _unusable(error: DataError, path: Path, *, as_a_whole: bool = False) -> AuditReport:
+    """Return the report on a set that cannot be read, one finding a fault, or one in all."""
+    whole = Problem(error.what, error.where, error.expected)
+    problems = error.problems if error.problems and not as_a_whole else (whole,)
+    return AuditReport(tuple(_schema_finding(problem, path) for problem in problems), {}, path=path)
 
 
 def _schema_finding(problem: Problem, path: Path) -> Finding:

@@ -57,6 +57,22 @@ def test_json_is_the_only_thing_on_stdout(
     assert document["findings"][0]["path"] == "imagesIR/val/val_001.png"
 
 
+def test_json_names_annotations_that_are_cut_off(
+    make_pairs: MakePairs, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coco = tmp_path / "coco"
+    assert run(["prepare", "convert", str(make_pairs()), "--to", "coco", "--out", str(coco)]) == 0
+    cut = coco / "annotations/train.json"
+    cut.write_bytes(cut.read_bytes()[:-40])
+    capsys.readouterr()
+    assert run(["check-data", str(coco), "--json"]) == 4
+    document = json.loads(capsys.readouterr().out)
+    assert document["counts"] == {"S04": 1}
+    (found,) = document["findings"]
+    assert found["path"] == "annotations/train.json"
+    assert "not valid JSON" in found["message"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [(["nowhere.yaml"], 4), (["{data}", "--split", "tset"], 4), (["{data}", "--workers", "0"], 2)],

@@ -194,7 +194,8 @@ def read_json(path: Path) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         place = f"{path}:{error.lineno}:{error.colno}"
-        raise DataError(f"not valid JSON: {error.msg}", where=place, expected=EXPECTED) from error
+        fault = error.msg.removesuffix(" starting at")
+        raise DataError(f"not valid JSON: {fault}", where=place, expected=EXPECTED) from error
     except (RecursionError, ValueError) as error:
         # Nesting beyond Python's stack; whole numbers of thousands of digits.
         what = "nested too deep" if isinstance(error, RecursionError) else str(error)
