@@ -18,6 +18,8 @@ MIN_BOXES = 12
 # Boxes may be rounded; some may be wrong.
 EDGE_SLACK = 0.002
 EXCEPTIONS = 0.01
+# Of an image: boxes that all lie in this corner are no boxes, which `labels.py` says.
+HEAP = 1.0 / 32
 # A corner taken for a centre: from so much evidence on. A box that reaches the left or upper edge
 # while none reaches the others counts 1, as half of them would by chance; one whose double ends at
 # the very edge counts 3.
@@ -39,7 +41,7 @@ def check_corners(scan: SplitScan) -> list[Finding]:
     by this edge comes exactly as near. Clipping changes neither.
     """
     boxes = scan.index.boxes.astype(np.float64)
-    if len(boxes) < MIN_BOXES:
+    if len(boxes) < MIN_BOXES or (boxes <= HEAP).all():
         return []
     low, high = boxes[:, :2] - boxes[:, 2:] / 2.0, boxes[:, :2] + boxes[:, 2:] / 2.0
     split = scan.index.split

@@ -134,6 +134,7 @@ CODES: dict[str, Code] = {
     "S02": Code("info", "class imbalance over 50 : 1", "Collect more of the rare class."),
     "S03": Code("warn", "class never used", "Delete it from `names` if it is not needed."),
     "S04": Code("error", "data YAML cannot be used", "See datasets/README.md."),
+    "S05": Code("warn", "class names that differ only in case", "Write one name everywhere."),
 }
 
 

@@ -19,6 +19,8 @@ WHOLE_IMAGE = 0.99
 DUPLICATE_IOU = 0.95
 TINY_BOX_PX = 4.0
 EMPTY_SHARE = 0.5
+FEWEST_SHARES = 2
+SHARE_SLACK_PX = 0.01
 
 
 def check_lines(scan: SplitScan) -> list[Finding]:
@@ -115,11 +117,21 @@ def check_tiny_boxes(
 ) -> list[Finding]:
     """L06: boxes with a side under 4 px once the long side of the image is ``imgsz``.
 
+    Or L04, if all of them lie in the first pixel, as shares of an image do that are taken for px.
+
     Args:
         scan: The split.
         sizes_hw: (N, 2) height and width of each visible image in px; NaN where not known.
         imgsz: Long side of the training canvas, px.
     """
+    if _are_shares(scan, sizes_hw):
+        if any(problem.code == "L04" for problem in scan.label_problems):
+            return []  # the reader, which knows its format, has told it
+        message = (
+            f"all {len(scan.index.boxes):,} boxes lie within 1 px: shares, where px are wanted"
+        )
+        numbers = {"boxes": len(scan.index.boxes)}
+        return [finding("L04", message, split=scan.index.split, numbers=numbers)]
     sides_wh = (sizes_hw * (imgsz / sizes_hw.max(axis=1, keepdims=True)))[_rows(scan), ::-1]
     boxes_wh = scan.index.boxes[:, 2:].astype(np.float64) * sides_wh
     return [
@@ -150,6 +162,13 @@ def check_duplicates(scan: SplitScan) -> list[Finding]:
             message = f"same box as in line {scan.box_lines[box]}"
             found.append(_box_finding(scan, box + apart, "L08", message))
     return found
+
+
+def _are_shares(scan: SplitScan, sizes_hw: NDArray[np.float64]) -> bool:
+    """Say whether all boxes lie in the first pixel of their image; not if a size is not known."""
+    boxes = scan.index.boxes.astype(np.float64)
+    ends_px = (boxes[:, :2] + boxes[:, 2:] / 2) * sizes_hw[_rows(scan), ::-1]
+    return len(boxes) >= FEWEST_SHARES and bool((ends_px <= 1.0 + SHARE_SLACK_PX).all())
 
 
 def _box_finding(scan: SplitScan, box: int, code: str, message: str) -> Finding:

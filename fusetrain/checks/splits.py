@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fusetrain.checks.findings import Finding, finding
 from fusetrain.data.index import SplitScan
@@ -17,7 +18,7 @@ IMBALANCE = 50.0
 
 
 def check_classes(scans: Sequence[SplitScan], *, names_are_given: bool = True) -> list[Finding]:
-    """S01, S02, S03: which classes are rare, absent from a split, or never used.
+    """S01, S02, S03, S05: classes that are rare, absent from a split, never used, or one twice.
 
     Args:
         scans: All splits that are checked.
@@ -31,7 +32,8 @@ def check_classes(scans: Sequence[SplitScan], *, names_are_given: bool = True) -
     total = counts.sum(axis=0)
     if not total.any():
         return []
-    found = [
+    found = _one_twice(names, total)
+    found += [
         finding("S03", f"no box has class {_class_word(number, names)}")
         for number in np.flatnonzero(total == 0)
         if names_are_given
@@ -50,6 +52,19 @@ def check_classes(scans: Sequence[SplitScan], *, names_are_given: bool = True) -
         message = f"{total[most]} boxes of {names[most]}, {total[least]} of {names[least]}"
         ratio = float(total[most] / total[least])
         found.append(finding("S02", message, numbers={"ratio": round(ratio, 2)}))
+    return found
+
+
+def _one_twice(names: Sequence[str], total: NDArray[np.int64]) -> list[Finding]:
+    """Return the names that differ only in case or blanks, and so may mean one class."""
+    alike: dict[str, list[int]] = {}
+    for number, name in enumerate(names):
+        alike.setdefault(" ".join(name.casefold().split()), []).append(number)
+    found = []
+    for numbers in alike.values():
+        if len(numbers) > 1:
+            shown = ", ".join(f"{names[number]!r} ({total[number]} boxes)" for number in numbers)
+            found.append(finding("S05", f"one class or several? {shown}"))
     return found
 
 

@@ -14,7 +14,10 @@ from pathlib import Path
 from fusetrain.data.formats.coco_json import CocoFile
 from fusetrain.data.label_rows import LabelReader, LabelRow
 from fusetrain.data.labels import LabelProblem, Labels
-from fusetrain.data.pairing import pair_key
+from fusetrain.data.pairing import Pairing, pair_key
+from fusetrain.data.sources import LabelSet, Source
+from fusetrain.data.spec import DataSpec
+from fusetrain.data.unread_labels import image_stems, is_alone
 
 
 def read_coco_rows(
@@ -40,6 +43,25 @@ def read_coco_rows(
         else:
             labels.append(reader.fit(found.annotations(number), row._replace(label_path=place)))
     return labels, found.problems
+
+
+def entries_without_image(
+    spec: DataSpec, source: Source, pairing: Pairing, labels: LabelSet
+) -> Iterator[LabelProblem]:
+    """Yield a problem for each image of a COCO file that has boxes and is not there.
+
+    As for files among labels, only where the file speaks of the images of one source alone.
+    """
+    if labels.place is None or not is_alone(spec, source, labels):
+        return
+    found = CocoFile.read(Path(spec.root, labels.place), name=labels.place)
+    there = {key.rpartition("/")[2] for key in image_stems(source, pairing)}
+    for row, name in enumerate(found.file_names):
+        count = len(found.boxes.of(row)[1])
+        if count and pair_key(name, suffix=labels.suffix).rpartition("/")[2] not in there:
+            boxes = "1 box is" if count == 1 else f"{count} boxes are"
+            message = f"image {name[:80]!r} is not there: its {boxes} not read"
+            yield LabelProblem("L13", labels.place, 0, 0, message)
 
 
 def _rows_by_name(found: CocoFile, suffix: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ count: those of rgb, of ir, of either (union), or only those that both show (bot
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
@@ -106,6 +106,7 @@ def gather_labels(
     for label_set, parts in groupby(listing, lambda part: _label_set(part.source, modality)):
         rows: list[LabelRow] = []
         for part in parts:
+            problems += _lost_entries(spec, part, label_set)
             rows += part.rgb_rows if modality == "rgb" else part.ir_rows
             paths += part.expected if modality == "rgb" else part.ir_expected
         reader = LabelReader(os.fspath(spec.root), label_set, spec.class_names, spec.storage)
@@ -237,6 +238,13 @@ def _read(
     from fusetrain.data.coco_rows import read_coco_rows
 
     return read_coco_rows(reader, rows)
+
+
+def _lost_entries(spec: DataSpec, part: SourceListing, labels: LabelSet) -> Iterator[LabelProblem]:
+    if labels.format == "coco":
+        from fusetrain.data.coco_rows import entries_without_image
+
+        yield from entries_without_image(spec, part.source, part.pairing, labels)
 
 
 def _iou(

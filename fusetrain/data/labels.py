@@ -31,7 +31,7 @@ class LabelProblem:
     """A line of a label file that was left out or changed.
 
     Attributes:
-        code: Code in the table of checks (L01 to L05).
+        code: Code in the table of checks (L01 to L05, L13).
         path: Label file, relative to the root of the data set.
         line: Line, from 1; 0 in a format without lines.
         column: Character in the line, from 1; 0 in a format without lines.

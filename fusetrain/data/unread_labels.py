@@ -31,13 +31,13 @@ def unread_labels(
     for labels, own in rows.items():
         if files.count(labels) == sum(bool(row.label_path) for row in own):
             continue
-        is_alone = _is_alone(spec, source, labels)
-        found = files.unread(labels, _image_stems(source, pairing))
-        unread += (label for label in found if label.is_double or is_alone)
+        speaks_alone = is_alone(spec, source, labels)
+        found = files.unread(labels, image_stems(source, pairing))
+        unread += (label for label in found if label.is_double or speaks_alone)
     return tuple(sorted(unread, key=lambda label: label.path))
 
 
-def _image_stems(source: Source, pairing: Pairing) -> dict[str, str]:
+def image_stems(source: Source, pairing: Pairing) -> dict[str, str]:
     """Return stem, and key, of all images of a source to the key, whether in a pair or not."""
     rgb = [path for path, _ in pairing.pairs] + [orphan.path for orphan in pairing.rgb_only]
     ir = [path for _, path in pairing.pairs] + [orphan.path for orphan in pairing.ir_only]
@@ -56,7 +56,7 @@ def _image_stems(source: Source, pairing: Pairing) -> dict[str, str]:
     return stems | {key: key for key in keys}
 
 
-def _is_alone(spec: DataSpec, source: Source, labels: LabelSet) -> bool:
+def is_alone(spec: DataSpec, source: Source, labels: LabelSet) -> bool:
     """Say whether a folder of labels belongs to all images of one source and to nothing else."""
     others = [other for split in spec.splits for other in spec.sources(split)]
     sets = [own for other in others for own in (other.label_set, other.ir_labels) if own]

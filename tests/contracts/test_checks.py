@@ -82,6 +82,11 @@ def third_class(root: Path) -> None:
     path.write_text(path.read_text().replace("car]", "car, animal]"), encoding="utf-8")
 
 
+def spelt_twice(root: Path) -> None:
+    path = root / "data.yaml"
+    path.write_text(path.read_text().replace("car]", "Person]"), encoding="utf-8")
+
+
 def wrong_yaml(root: Path) -> None:
     (root / "data.yaml").write_text("train: images/train\nnmaes: [a]\n", encoding="utf-8")
 
@@ -241,6 +246,7 @@ PLANTED: dict[str, Callable[[Path], object]] = {
     "S02": many_small_boxes,
     "S03": third_class,
     "S04": wrong_yaml,
+    "S05": spelt_twice,
 }
 
 
