@@ -94,15 +94,31 @@ def process_group(device: torch.device, *, timeout_seconds: float = 600.0) -> It
     dist.destroy_process_group()
 
 
-def replicate(model: nn.Module, device: torch.device) -> nn.Module:
-    """Return ``model`` with gradients averaged over the ranks; itself in a world of one."""
+def replicate(model: nn.Module, device: torch.device, *, exact: bool = False) -> nn.Module:
+    """Return ``model`` with gradients averaged over the ranks; itself in a world of one.
+
+    Args:
+        model: The same on all ranks.
+        device: Where it is.
+        exact: The first step of a process sums in the same order as all others. After it torch
+            deals gradients to other buckets, and the sum of three numbers or more is rounded by
+            its place in one; it does not while it looks for parameters without a gradient.
+    """
     if world_size() == 1:
         return model
     ids = [device.index] if device.type == "cuda" else None
+    keeps_buckets = exact and world_size() > 2
+    if keeps_buckets:  # there is none without, and torch says so in the first step
+        warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
     with warnings.catch_warnings():
         # torch 2.14 has another name for the switch, which torch 2.10 does not know.
         warnings.simplefilter("ignore", FutureWarning)
-        return DistributedDataParallel(model, device_ids=ids, broadcast_buffers=False)
+        return DistributedDataParallel(
+            model,
+            device_ids=ids,
+            broadcast_buffers=False,
+            find_unused_parameters=keeps_buckets,
+        )
 
 
 def without_sync(model: nn.Module) -> AbstractContextManager[Any]:

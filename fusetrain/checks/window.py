@@ -21,7 +21,7 @@ from fusetrain.data.image import ThermalWindow, infrared_levels
 from fusetrain.data.index import SplitScan
 from fusetrain.data.spec import DataSpec
 from fusetrain.data.storage import AS_FILES, Storage
-from fusetrain.data.thermal import sampled_counts, thermal_window, window_rows
+from fusetrain.data.thermal import is_deep, sampled_counts, thermal_window, window_rows
 
 MAX_IMAGES = 16
 # Share of the pixels of an image whose levels are counted: a rim or a hot spot are no picture.
@@ -121,15 +121,10 @@ def check_window(facts: WindowFacts) -> list[Finding]:
     if facts.levels > FEW_LEVELS:
         return []
     low, high = facts.counts
-    message = (
-        f"through `thermal: {_shown(facts.window)}` {PIXEL_SHARE:.0%} of the pixels take "
-        f"{facts.levels} of 256 levels, as most counts lie between {low:,.6g} and {high:,.6g} "
-        f"(median of {facts.images} images)"
-    )
     return [
         finding(
             "P16",
-            message,
+            f"through `thermal: {_shown(facts.window)}` {_narrowness(facts)}",
             split=facts.split,
             numbers={"levels": facts.levels, "counts_low": low, "counts_high": high},
             level="error" if facts.levels <= NO_LEVELS else "warn",
@@ -137,8 +132,38 @@ def check_window(facts: WindowFacts) -> list[Finding]:
     ]
 
 
+def unfit_infrared(
+    paths: Sequence[str | os.PathLike[str]], window: ThermalWindow, storage: Storage = AS_FILES
+) -> tuple[str, ...]:
+    """Return a sentence where hardly a level is left of images seen through a window of weights.
+
+    Args:
+        paths: Infrared images; up to MAX_IMAGES of them, evenly spaced, are looked at.
+        window: Of the weights.
+        storage: How the pictures lie in their files.
+    """
+    try:
+        some = paths[:: max(1, -(-len(paths) // MAX_IMAGES))]
+        seen = [path for path in some if not window.deep_only or is_deep(path, storage)]
+        facts = _through(window, "", seen, storage) if seen else None
+    except ImageError:  # told where the images are read
+        return ()
+    if facts is None or facts.levels > FEW_LEVELS:
+        return ()
+    text = f"through the window of the weights ({_shown(window)}) {_narrowness(facts)}"
+    return (f"infrared is not as in training: {text}",)
+
+
+def _narrowness(facts: WindowFacts) -> str:
+    low, high = facts.counts
+    return (
+        f"{PIXEL_SHARE:.0%} of the pixels take {facts.levels} of 256 levels, as most counts lie "
+        f"between {low:,.6g} and {high:,.6g} (median of {facts.images} images)"
+    )
+
+
 def _through(
-    window: ThermalWindow, split: str, paths: Sequence[str], storage: Storage
+    window: ThermalWindow, split: str, paths: Sequence[str | os.PathLike[str]], storage: Storage
 ) -> WindowFacts:
     """Return what the window leaves of some images."""
     samples = [sampled_counts(path, storage)[None] for path in paths]

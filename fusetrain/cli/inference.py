@@ -70,6 +70,8 @@ def val(
         )
     if out is not None:
         save_figures(judgement, out)
+    for text in judgement.notes:
+        stderr_console().print(visible(f"note: {text}"), markup=False, soft_wrap=True)
     joined = "" if partner is None else str(partner)
     if as_json:
         print_json(judgement_json(judgement, split=split, partner=joined))

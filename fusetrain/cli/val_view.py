@@ -58,6 +58,7 @@ def judgement_json(judgement: Judgement, *, split: str, partner: str = "") -> di
     document = {
         "split": split,
         "pairs": len(judgement.index),
+        "notes": list(judgement.notes),
         "metrics": {
             "precision": metrics.precision,
             "recall": metrics.recall,

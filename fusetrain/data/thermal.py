@@ -50,7 +50,7 @@ def thermal_window(
         return ThermalWindow("range", low, high, deep_only=False)
     sampled = [ir_paths[row] for row in window_rows(len(ir_paths))]
     if thermal == "auto":
-        sampled = [path for path in sampled if _is_deep(path, storage)]
+        sampled = [path for path in sampled if is_deep(path, storage)]
     if thermal == "raw" or not sampled:
         return RAW_WINDOW
     counts = _without_fill(np.concatenate([_finite_counts(path, storage) for path in sampled]))
@@ -70,7 +70,7 @@ def sampled_counts(
     return counts[:: max(1, counts.size // WINDOW_COUNTS)]
 
 
-def _is_deep(path: str | os.PathLike[str], storage: Storage) -> bool:
+def is_deep(path: str | os.PathLike[str], storage: Storage) -> bool:
     """Return whether the infrared image has more than 8 bits a sample."""
     if storage.channels == "rgbt":
         return BITS.get(infrared_mode(path) or "", 8) > 8

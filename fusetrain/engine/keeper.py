@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -32,6 +32,7 @@ from fusetrain.engine.checkpoint import (
     snapshot,
     unpack,
 )
+from fusetrain.engine.optim import restore_optimizer
 from fusetrain.engine.save_faults import SaveFaults
 from fusetrain.engine.step import StepRunner
 from fusetrain.errors import Problem, ResourceError, RunError
@@ -39,7 +40,6 @@ from fusetrain.results.run_dir import RunDir
 
 MAX_TOLD_TENSORS = 5
 RETRY_SECONDS = 1.0
-SAVED_OPTIONS = ("params", "lr", "momentum", "betas")
 
 
 class RunKeeper:
@@ -221,7 +221,7 @@ def restore(content: Mapping[str, Any], detector: nn.Module, runner: StepRunner)
         detector.load_state_dict(content["model"])
         if average is not None and content["average"] is not None:
             average.model.load_state_dict(content["average"])
-        _restore_optimizer(content["optimizer"], runner.optimizer)
+        restore_optimizer(content["optimizer"], runner.optimizer)
         if runner.scaler.is_enabled() and content["scaler"]:
             runner.scaler.load_state_dict(content["scaler"])
         runner.pending_skip = content.get("pending_skip")
@@ -252,37 +252,6 @@ def _refuse_other_tensors(saved: Mapping[str, Any], own: Mapping[str, Any]) -> N
 
 def _shape(shapes: Mapping[str, tuple[int, ...]], name: str) -> str:
     return str(shapes[name]) if name in shapes else "none"
-
-
-def _restore_optimizer(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
-    """Load the state of the optimizer, but keep the options that no schedule writes as they are."""
-    own = [{key: value for key, value in group.items()} for group in optimizer.param_groups]
-    for mine, theirs in zip(own, saved["param_groups"], strict=False):
-        if mine["names"] != theirs.get("names"):
-            raise RunError(
-                f"parameter group {mine['part'] or 'all'}/{mine['kind']} of the checkpoint "
-                "holds other parameters"
-            )
-    if len(own) != len(saved["param_groups"]):
-        raise RunError("the checkpoint has another number of parameter groups")
-    _refuse_other_moments(saved["state"], own)
-    optimizer.load_state_dict(saved)
-    for group, mine in zip(optimizer.param_groups, own, strict=True):
-        group.update({key: value for key, value in mine.items() if key not in SAVED_OPTIONS})
-
-
-def _refuse_other_moments(
-    saved: Mapping[int, Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]
-) -> None:
-    """Raise if the optimizer's tensors have not the shapes of their parameters."""
-    parameters = [parameter for group in groups for parameter in group["params"]]
-    for number, values in saved.items():
-        for name, value in values.items():
-            if value.dim() and value.shape != parameters[number].shape:
-                raise RunError(
-                    f"{name} of parameter {number} of the optimizer has the shape "
-                    f"{tuple(value.shape)}, the parameter {tuple(parameters[number].shape)}"
-                )
 
 
 def _random_state() -> dict[str, Any]:

@@ -72,6 +72,12 @@ class Machine:
             torch.use_deterministic_algorithms(self.deterministic, warn_only=True)
             if self.deterministic:  # read by cuBLAS at its first use; else its sums may vary
                 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+                for enable in (  # the other kernels of attention sum in no fixed order
+                    torch.backends.cuda.enable_flash_sdp,
+                    torch.backends.cuda.enable_mem_efficient_sdp,
+                    torch.backends.cuda.enable_cudnn_sdp,
+                ):
+                    enable(False)
             # Off: it costs a pass over every new tensor and fills what nobody reads.
             setattr(deterministic, "fill_uninitialized_memory", False)  # noqa: B010 - untyped
         else:
@@ -176,7 +182,9 @@ def _device(name: str) -> torch.device:
     if name == "cpu":
         return torch.device("cpu")
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    index = int(name.partition(":")[2] or launched.place().local_rank)
+    # srun may show each task no GPU but its own, as number 0.
+    is_own = count == 1 and launched.launcher() == "srun"
+    index = int(name.partition(":")[2] or (0 if is_own else launched.place().local_rank))
     if index >= count:
         raise ResourceError(
             f"device {name} is not there: {count or 'no'} CUDA devices are visible",

@@ -22,6 +22,9 @@ WORDS = (
     "cannot allocate memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    # Of cuDNN, once the workspace of every algorithm was refused.
+    "unable to find an engine to execute this computation",
+    "Unable to find a valid cuDNN algorithm",
 )
 
 

@@ -105,7 +105,10 @@ class Muon(torch.optim.AdamW):
                 state["momentum_buffer"] = torch.zeros_like(value)
         steps = [state["step"] for state in states]
         momenta = [state["momentum_buffer"] for state in states]
-        torch._foreach_add_(steps, 1 if skipped is None else 1 - skipped.to(steps[0].device))
+        if skipped is None:
+            torch._foreach_add_(steps, 1)
+        else:  # as a list: of a single tensor torch would ask for its value, and wait
+            torch._foreach_add_(steps, [1 - skipped.to(steps[0].device)] * len(steps))
         with _undone_if(skipped, momenta):
             torch._foreach_lerp_(momenta, gradients, 1 - beta)
         return torch._foreach_lerp(gradients, momenta, beta)

@@ -15,8 +15,11 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from fusetrain.engine import OPTIMIZERS
+from fusetrain.errors import RunError
 from fusetrain.schedule.plan import GroupKey
 
+# Of a group, what the schedule writes; beside it the parameters, which a checkpoint numbers.
+SAVED_OPTIONS = ("params", "lr", "momentum", "betas")
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
@@ -69,6 +72,46 @@ def build_optimizer(
     if options.get("momentum"):
         _start_momentum(optimizer)
     return optimizer
+
+
+def restore_optimizer(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
+    """Load the state of an optimizer, but keep the options that no schedule writes as they are.
+
+    Raises:
+        RunError: The state is that of other parameters.
+    """
+    own = [{key: value for key, value in group.items()} for group in optimizer.param_groups]
+    for mine, theirs in zip(own, saved["param_groups"], strict=False):
+        if mine["names"] != theirs.get("names"):
+            raise RunError(
+                f"parameter group {mine['part'] or 'all'}/{mine['kind']} of the checkpoint "
+                "holds other parameters"
+            )
+    if len(own) != len(saved["param_groups"]):
+        raise RunError("the checkpoint has another number of parameter groups")
+    _refuse_other_moments(saved["state"], own)
+    optimizer.load_state_dict(saved)
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if value.shape == parameter.shape:
+                # Of another order in memory, a moment would be taken for that of other weights.
+                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+    for group, mine in zip(optimizer.param_groups, own, strict=True):
+        group.update({key: value for key, value in mine.items() if key not in SAVED_OPTIONS})
+
+
+def _refuse_other_moments(
+    saved: Mapping[int, Mapping[str, Any]], groups: Sequence[Mapping[str, Any]]
+) -> None:
+    """Raise if the optimizer's tensors have not the shapes of their parameters."""
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    for number, values in saved.items():
+        for name, value in values.items():
+            if value.dim() and value.shape != parameters[number].shape:
+                raise RunError(
+                    f"{name} of parameter {number} of the optimizer has the shape "
+                    f"{tuple(value.shape)}, the parameter {tuple(parameters[number].shape)}"
+                )
 
 
 def _start_momentum(optimizer: torch.optim.Optimizer) -> None:

@@ -165,6 +165,8 @@ class Recovery:
         distributed.gather_objects(None)  # until the main rank has written
         kept = {name: getattr(state, name) for name in KEPT}
         content = self.keeper.last_good(state.good_slot)
+        if self.runner.scaler.is_enabled():  # that of then may be why steps were skipped
+            content = content | {"scaler": self.runner.scaler.state_dict()}
         vars(state).update(vars(restore(content, self.runner.detector, self.runner)) | kept)
         state.skipped_in_a_row = 0
         state.rollbacks += 1

@@ -5,15 +5,16 @@ They are matched by key as those of a data set are; nothing is decoded here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from fusetrain.checks.pairs import ASPECT_TOLERANCE
+from fusetrain.checks.window import unfit_infrared
 from fusetrain.data.files import relative_files
-from fusetrain.data.image import read_header
+from fusetrain.data.image import ThermalWindow, read_header
 from fusetrain.data.index import IMAGE_SUFFIXES, DatasetIndex, PackedPaths
 from fusetrain.data.layouts.border import find_border
 from fusetrain.data.pairing import pair_by_key
@@ -47,6 +48,17 @@ class GivenPairs:
         if border_px and all(find_border(side, border_px, any_colour=True) for side in sides):
             return replace(self, storage=replace(self.storage, border_px=border_px))
         return self
+
+    def oddities(self, window: ThermalWindow | None) -> Iterator[str]:
+        """Yield sentences on how they are read, and on infrared that hardly shows anything so.
+
+        Args:
+            window: Of the weights; None where they do not look at infrared.
+        """
+        if self.storage.border_px:
+            yield f"a frame of {self.storage.border_px} px is left out, as in training"
+        if window is not None and self.storage.channels != "rgb":
+            yield from unfit_infrared([ir for _, ir in self.pairs], window, self.storage)
 
 
 def find_pairs(rgb: Path | None, ir: Path | None) -> GivenPairs:

@@ -14,7 +14,7 @@ import numpy as np
 
 from fusetrain.checks.darkness import dark_pairs
 from fusetrain.config.load import load_config
-from fusetrain.data.index import DatasetIndex, scan_split
+from fusetrain.data.index import DatasetIndex, SplitScan, scan_split
 from fusetrain.data.letterboxed import ValDataset
 from fusetrain.data.loader import val_batches
 from fusetrain.data.spec import load_spec
@@ -34,6 +34,7 @@ from fusetrain.inference.loading import (
     load_with,
 )
 from fusetrain.inference.questions import Blank, Part, Questions
+from fusetrain.inference.shortfalls import shortfalls
 from fusetrain.loss.detection import DetectionLoss
 from fusetrain.results.confusion import confusion_matrix
 from fusetrain.results.late_fusion import join_detections
@@ -66,6 +67,7 @@ class Judgement:
         conditions: Rows with a modality blank or moved, the pairs as they are first; empty where
             nothing of the kind was asked.
         parts: (part, row) over parts of the pairs.
+        notes: What of the split was not judged, and infrared that the weights can hardly see.
     """
 
     result: Validation
@@ -73,6 +75,7 @@ class Judgement:
     index: DatasetIndex
     conditions: tuple[ScoreRow, ...] = ()
     parts: tuple[tuple[Part, ScoreRow], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def judged(self) -> Judged:
@@ -129,7 +132,8 @@ def validate_weights(
     asked = questions or Questions()
     loaded = load_with(load_weights(path, overlap=overlap), partner, overlap=overlap)
     info = loaded[0].info
-    index = _index(path, data, split, info)
+    scan = _scanned(path, data, split, info)
+    index = scan.index
     total = len(index) * num_passes(asked) * len(loaded)
     bench = _Bench(loaded, index, progress, total=total, overlap=overlap)
     result = bench.judge()
@@ -138,6 +142,7 @@ def validate_weights(
         judgement,
         conditions=tuple(_conditions(bench, judgement.judged, asked)),
         parts=tuple(_parts(judgement.judged, index, asked.by)),
+        notes=shortfalls(scan, info.window if info.detector.kind != "rgb" else None),
     )
 
 
@@ -147,15 +152,16 @@ def num_passes(asked: Questions) -> int:
     return 1 + (asked.blank is not None) + shifts
 
 
-def _index(path: Path, data: Path | None, split: str, info: WeightsInfo) -> DatasetIndex:
-    """Return the pairs of a split, which have the classes of the weights.
+def _scanned(path: Path, data: Path | None, split: str, info: WeightsInfo) -> SplitScan:
+    """Return a split, which has pairs and the classes of the weights.
 
     Raises:
         RunError: No data set is known.
         DataError: There is none, or it has other classes.
     """
     spec = load_spec(data or _data_of_run(path))
-    index = scan_split(spec, split).index
+    scan = scan_split(spec, split)
+    index = scan.index
     if not len(index):
         raise DataError(f"the {split} split has no pair", where=str(spec.path))
     if index.class_names != info.class_names:
@@ -164,7 +170,7 @@ def _index(path: Path, data: Path | None, split: str, info: WeightsInfo) -> Data
             where=str(spec.path),
             expected=f"those of the weights: {', '.join(info.class_names)}",
         )
-    return index
+    return scan
 
 
 def _data_of_run(path: Path) -> Path:

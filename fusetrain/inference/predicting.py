@@ -134,8 +134,9 @@ def predict(
     if isinstance(given, GivenFilms):
         return run.on_films(given)
     inside = given.without_border(first.info.border_px)
-    if inside.storage.border_px:
-        note(f"a frame of {first.info.border_px} px is left out, as in training")
+    is_thermal = first.info.detector.kind != "rgb"
+    for text in inside.oddities(first.info.window if is_thermal else None):
+        note(text)
     return run.on_pairs(inside, names)
 
 

@@ -44,6 +44,8 @@ def measure_plan(config: Config, data: TrainingData, *, ranks: int = 1) -> list[
     session.runner.enter(stage_of(session.phase.stages, 0))
     started = time.perf_counter()
     session.runner.step([batch], updates=0)
+    if machine.device.type == "cuda":
+        torch.cuda.synchronize(machine.device)
     seconds = time.perf_counter() - started
     plan, train = session.plan, config.train
     advice = _advice(session)
@@ -64,7 +66,7 @@ def measure_plan(config: Config, data: TrainingData, *, ranks: int = 1) -> list[
         *(("advice", str(item)) for item in advice),
         ("last rate", f"{plan.lr0 * plan.factor(plan.total_steps - 1):g}"),
         ("first step", f"{seconds:.1f} s (later ones are faster)"),
-        ("memory", f"{_peak_mib():.0f} MiB at the peak"),
+        ("memory", f"{_peak_mib(machine.device):.0f} MiB at the peak"),
     ]
 
 
@@ -119,8 +121,8 @@ def _cost(session: Session) -> list[tuple[str, str]]:
     ]
 
 
-def _peak_mib() -> float:
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated() / 2**20
+def _peak_mib(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 1024

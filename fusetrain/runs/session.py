@@ -204,7 +204,7 @@ def _replicated(model: torch.nn.Module, config: Config, machine: Machine) -> tor
         model = with_synced_norms(model)
     if config.train.compile:
         model = torch.compile(model)  # type: ignore[assignment]
-    return distributed.replicate(model, machine.device)
+    return distributed.replicate(model, machine.device, exact=machine.deterministic)
 
 
 def make_trainer(

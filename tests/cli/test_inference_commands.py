@@ -228,7 +228,7 @@ def test_predict_never_writes_over_a_data_set(home: Path, refused: Callable[...,
 def test_predict_on_one_pair_of_other_sizes_and_16_bits(home: Path, capsys: Capture) -> None:
     rng = np.random.Generator(np.random.PCG64(0))
     Image.fromarray(rng.integers(0, 256, (90, 120, 3), np.uint8)).save(home / "day 1.jpg")
-    Image.fromarray(rng.integers(7000, 9000, (30, 40), np.uint16)).save(home / "heat.png")
+    Image.fromarray(rng.integers(0, 65_536, (30, 40), np.uint16)).save(home / "heat.png")
     pair = ("--rgb", "day 1.jpg", "--ir", "heat.png")
     assert run(["predict", RUN, *pair, "--out", "out"]) == 0
     err = capsys.readouterr().err

@@ -157,3 +157,28 @@ def test_shift_of_a_single_visible_detector_changes_nothing(home: Path, capsys: 
     rows = json.loads(capsys.readouterr().out)["conditions"]
     scores = [{key: value for key, value in row.items() if key != "name"} for row in rows]
     assert scores == [scores[0]] * 7
+
+
+def test_what_is_not_judged_is_told(home: Path, capsys: Capture) -> None:
+    assert asked(capsys)["notes"] == []
+    (home / "set/imagesIR/val/val_001.png").unlink()
+    with (home / "set/labels/val/val_000.txt").open("a", encoding="ascii") as file:
+        file.write("7 .5 .5 .1 .1\n")
+    notes = asked(capsys)["notes"]
+    assert len(notes) == 2
+    assert "1 image without partner, such as images/val/val_001.jpg" in notes[0]
+    assert "1 faulty label (1 L02)" in notes[1]
+    assert run(["val", RUN]) == 0
+    assert capsys.readouterr().err.count("note: not judged") == 2
+
+
+def test_infrared_that_the_weights_can_hardly_see_is_told(home: Path, capsys: Capture) -> None:
+    for path in sorted((home / "set/imagesIR/val").iterdir()):
+        counts = np.asarray(Image.open(path)).astype(np.uint16) * 2 + 29000
+        Image.fromarray(counts).save(path)
+    (note,) = asked(capsys)["notes"]
+    assert "of 256 levels" in note
+    capsys.readouterr()
+    given = ["--rgb", "set/images/val", "--ir", "set/imagesIR/val", "--out", "found"]
+    assert run(["predict", RUN, *given]) == 0
+    assert "note: infrared is not as in training" in capsys.readouterr().err

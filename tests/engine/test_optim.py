@@ -8,7 +8,7 @@ from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.engine import OPTIMIZERS
 from fusetrain.engine.ema import WeightAverage
 from fusetrain.engine.muon import Muon, orthogonal
-from fusetrain.engine.optim import build_optimizer
+from fusetrain.engine.optim import build_optimizer, restore_optimizer
 from fusetrain.schedule.plan import GroupKey
 
 KINDS = ("decay", "norm", "bias")
@@ -217,3 +217,29 @@ def test_average_forgets_the_start_quickly_at_first(detector: FusionDetector) ->
     average.update(1)
     moved = next(average.model.parameters()) - start
     assert moved.min() > 0.99
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.names())
+def test_state_of_another_order_in_memory_goes_to_the_same_weights(name: str) -> None:
+    def built(form: torch.memory_format) -> tuple[FusionDetector, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        spec = DetectorSpec("ir", "concat", "csp", "n", 0.25, 2)
+        small = build_detector(spec).to(memory_format=form)
+        return small, optimizer_of(small, [GroupKey(None, kind) for kind in KINDS], name=name)
+
+    def step(small: FusionDetector, optimizer: torch.optim.Optimizer, seed: int) -> None:
+        torch.manual_seed(seed)
+        for parameter in small.parameters():
+            gradient = torch.randn(parameter.shape)
+            parameter.grad = torch.empty_like(parameter).copy_(gradient)
+        optimizer.step()
+
+    first, before = built(torch.channels_last)
+    step(first, before, 1)
+    second, after = built(torch.contiguous_format)
+    second.load_state_dict(first.state_dict())
+    restore_optimizer(copy.deepcopy(before.state_dict()), after)
+    step(first, before, 2)
+    step(second, after, 2)
+    for key, value in first.state_dict().items():
+        torch.testing.assert_close(second.state_dict()[key], value)

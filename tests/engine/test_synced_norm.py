@@ -50,14 +50,43 @@ with distributed.process_group(torch.device("cpu"), timeout_seconds=60):
     assert distributed.from_main(lambda: rank) == 0
 """
 
+TWICE_ON_A_RANK = """
+import sys, torch
+from torch import nn
+from fusetrain import distributed
+
+torch.manual_seed(0)
+layers = [layer for _ in range(6) for layer in (nn.Linear(300, 300), nn.Tanh())]
+with distributed.process_group(torch.device("cpu"), timeout_seconds=60):
+    model = nn.Sequential(*layers)
+    exact = sys.argv[1] == "exact"
+    ranks = distributed.replicate(model, torch.device("cpu"), exact=exact)
+    torch.manual_seed(1 + distributed.rank())
+    inputs, found = torch.randn(5, 300), []
+    for _ in range(2):  # the first step of a process, and one that is not its first
+        model.zero_grad()
+        ranks(inputs).square().mean().backward()
+        found.append([value.grad.clone() for value in model.parameters()])
+    assert all(map(torch.equal, *found)) == exact
+"""
+
 
 @pytest.mark.slow
 def test_three_ranks_have_the_statistics_of_one(tmp_path: Path) -> None:
-    script = tmp_path / "rank.py"
-    script.write_text(ON_A_RANK, encoding="utf-8")
+    on_three_ranks(ON_A_RANK, tmp_path)
+
+
+@pytest.mark.slow
+def test_three_ranks_sum_in_their_first_step_as_in_all_others(tmp_path: Path) -> None:
+    on_three_ranks(TWICE_ON_A_RANK, tmp_path, "exact")
+
+
+def on_three_ranks(code: str, folder: Path, *words: str) -> None:
+    script = folder / "rank.py"
+    script.write_text(code, encoding="utf-8")
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=3"]
     done = subprocess.run(
-        [sys.executable, *command, str(script)],
+        [sys.executable, *command, str(script), *words],
         capture_output=True,
         text=True,
         timeout=240,

@@ -82,16 +82,20 @@ def test_run_stopped_in_mixed_precision_goes_on_to_the_same_losses(
     assert "not bit-exact" not in resumed.stderr
     one, other = (rows(tmp_path / "runs" / name) for name in ("whole", "exp"))
     assert [row["epoch"] for row in other] == ["1", "2", "3"]
+    # Over NCCL the last bits of a sum may depend on what else it is busy with.
+    tolerance = 0.0 if devices == "1" else 1e-3
     for row, same in zip(one, other, strict=True):
         for name in LOSSES:
-            assert float(same[name]) == pytest.approx(float(row[name]), rel=1e-3), name
+            assert float(same[name]) == pytest.approx(float(row[name]), rel=tolerance), name
         for name in (name for name in row if name.startswith("lr")):
             assert same[name] == row[name]
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "muon"])
 @pytest.mark.parametrize("amp", ["auto", "fp16", "false"])
-def test_a_step_makes_nobody_wait(tiny_config: Path, amp: str) -> None:
+def test_a_step_makes_nobody_wait(tiny_config: Path, amp: str, optimizer: str) -> None:
     settings = ("train.device=cuda", "train.workers=0", f"train.amp={amp}")
+    settings += (f"optim.name={optimizer}",)
     config = load_config(tiny_config, settings).config
     data, machine = build.open_data(config), choose_machine(config)
     machine.apply()
