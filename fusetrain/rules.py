@@ -111,7 +111,7 @@ def require_data(config: Config) -> Path:
         raise ConfigError(
             "the config names no data set",
             expected="a line `data: PATH`, a data YAML or a folder",
-            remedy="write that line, or give --data PATH",
+            remedy="write that line; `train` takes --data PATH, `plot-lr` --steps-per-epoch N",
         )
     return Path(config.data)
 

@@ -62,7 +62,7 @@ def prepare_rename(
     from fusetrain.prepare.rename import BYS, plan_rename
 
     chosen = one_of("--by", by, BYS)
-    if chosen == "order" and not accept_order:
+    if chosen == "order" and not (accept_order or dry_run):
         raise UsageError(
             "--by order pairs the first image with the first, whatever they show",
             expected="--accept-order as well, if no frame is missing on either side",

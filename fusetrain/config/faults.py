@@ -87,6 +87,8 @@ def unknown_key_hint(keys: Keys, model: type[BaseModel]) -> str:
     """Return the nearest known key for an unknown one, or the keys that are known there."""
     known = dict(known_keys(model))
     name = str(keys[-1])
+    if (nested := (*keys[:-1], *name.split("."))) in known and "." in name:
+        return f"write it as `{': {'.join(map(str, nested))}: ...{'}' * (len(nested) - 1)}`"
     parent = tuple(key for key in keys[:-1] if isinstance(key, str))
     siblings = [path[-1] for path in known if path[:-1] == parent]
     if near := get_close_matches(name, siblings, n=1):

@@ -7,8 +7,10 @@ the business of `index.py`.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fusetrain.config.schema import DataSettings
@@ -26,6 +28,7 @@ __all__ = ["SPLITS", "DataSpec", "Layout", "Source", "load_spec", "safe_relative
 
 YAML_NAMES = ("data.yaml", "data.yml")
 YAML_SUFFIXES = (".yaml", ".yml")
+YAML_KEYS = (r"^names\s*:", r"^train\s*:")
 EXAMPLE = "`path`, `train`, `val` and `names` as in datasets/README.md"
 
 
@@ -97,8 +100,26 @@ def load_spec(path: Path) -> DataSpec:
 
 
 def yaml_in(folder: Path) -> Path | None:
-    """Return the data YAML of a folder; None where there is none."""
-    return next((folder / name for name in YAML_NAMES if (folder / name).is_file()), None)
+    """Return the data YAML of a folder, in whatever case its name is; None where there is none."""
+    exact = next((folder / name for name in YAML_NAMES if (folder / name).is_file()), None)
+    others = (path for path in _yamls(folder) if path.name.lower() in YAML_NAMES)
+    return exact or next(others, None)
+
+
+def _yamls(folder: Path) -> list[Path]:
+    """Return the YAML files of a folder, by name."""
+    with os.scandir(folder) as entries:
+        names = sorted(e.name for e in entries if e.name.lower().endswith(YAML_SUFFIXES))
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def _unread_yamls(folder: Path) -> Iterator[str]:
+    """Yield a remark for each YAML of a folder that describes a data set and is not read."""
+    for path in _yamls(folder):
+        with suppress(OSError):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if all(re.search(key, text, re.MULTILINE) for key in YAML_KEYS):
+                yield f"{path.name} is not read: call it data.yaml, or give its path"
 
 
 def _from_yaml(path: Path) -> DataSpec:
@@ -151,7 +172,7 @@ def _from_folder(folder: Path) -> DataSpec:
         root,
         found.splits,
         names,
-        layout=found.layout,
+        layout=replace(found.layout, notes=(*found.layout.notes, *_unread_yamls(root))),
         storage=found.storage,
         names_are_given=False,
     )

@@ -98,3 +98,11 @@ def test_shown(value: object, text: str) -> None:
 
 def test_shown_is_short() -> None:
     assert len(shown("x" * 500)) == 40
+
+
+@pytest.mark.parametrize(
+    ("key", "written"),
+    [("train.epochs", "`train: {epochs: ...}`"), ("optim.lr0", "`optim: {lr0: ...}`")],
+)
+def test_key_with_a_dot_is_shown_as_it_has_to_be_written(key: str, written: str) -> None:
+    assert written in unknown_key_hint((key,), Config)

@@ -42,6 +42,21 @@ def test_folder_without_yaml_is_recognised_by_its_layout(make_pairs: Callable[..
     assert spec.class_names == ("0", "1")
 
 
+def test_yaml_of_a_folder_may_be_in_capitals(make_pairs: Callable[..., Path]) -> None:
+    path = make_pairs()
+    path.rename(path.with_name("DATA.YAML"))
+    assert load_spec(path.parent).class_names == ("person", "car")
+
+
+def test_yaml_of_another_name_is_told(make_pairs: Callable[..., Path]) -> None:
+    path = make_pairs()
+    path.rename(path.with_name("dataset.yaml"))
+    path.with_name("train.yaml").write_text("data: .\ntrain: {epochs: 3}\n", encoding="utf-8")
+    found = load_spec(path.parent)
+    assert not found.names_are_given
+    assert found.layout.notes == ("dataset.yaml is not read: call it data.yaml, or give its path",)
+
+
 def test_root_that_contains_the_component_is_harmless(
     make_pairs: Callable[..., Path], tmp_path: Path
 ) -> None:
