@@ -200,6 +200,12 @@ SET_KINDS = (
         "warn",
         yaml(lambda text: text.replace("]", ", dog]")),
     ),
+    _set(
+        "class in two spellings",
+        ("S05",),
+        "warn",
+        yaml(lambda text: text.replace("]", ", Person, PERSON]")),
+    ),
     _set("YAML with a mistyped key", ("S04",), "error", yaml(lambda t: t.replace("val:", "vall:"))),
     _set("YAML with a wrong folder", ("S04",), "error", yaml(lambda t: t.replace("s/val", "s/v"))),
     _set("YAML cut", ("S04",), "error", yaml(lambda text: text[: text.index("names") + 9])),
