@@ -107,8 +107,9 @@ def yaml_in(folder: Path) -> Path | None:
 
 
 def _yamls(folder: Path) -> list[Path]:
-    """Return the YAML files of a folder, by name."""
-    with os.scandir(folder) as entries:
+    """Return the YAML files of a folder, by name; none of one that cannot be listed."""
+    names: list[str] = []
+    with suppress(OSError), os.scandir(folder) as entries:
         names = sorted(e.name for e in entries if e.name.lower().endswith(YAML_SUFFIXES))
     return [folder / name for name in names if (folder / name).is_file()]
 
