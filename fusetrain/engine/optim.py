@@ -18,7 +18,7 @@ from fusetrain.engine import OPTIMIZERS
 from fusetrain.errors import RunError
 from fusetrain.schedule.plan import GroupKey
 
-# Of a group, what the schedule writes; beside it the parameters, which a checkpoint numbers.
+# Taken from a checkpoint: what the schedule writes, and the parameters, which stay the own ones.
 SAVED_OPTIONS = ("params", "lr", "momentum", "betas")
 _NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
@@ -77,8 +77,12 @@ def build_optimizer(
 def restore_optimizer(saved: dict[str, Any], optimizer: torch.optim.Optimizer) -> None:
     """Load the state of an optimizer, but keep the options that no schedule writes as they are.
 
+    Args:
+        saved: What ``state_dict`` of an optimizer of the same parameters returned.
+        optimizer: Gets the state; tensors take the order in memory of their parameters.
+
     Raises:
-        RunError: The state is that of other parameters.
+        RunError: The state is that of other parameters, or of other shapes.
     """
     own = [{key: value for key, value in group.items()} for group in optimizer.param_groups]
     for mine, theirs in zip(own, saved["param_groups"], strict=False):
