@@ -34,6 +34,7 @@ from fusetrain.checks.flow.tasks import list_pairs
 from fusetrain.checks.images import PairFacts
 from fusetrain.data.index import SplitScan, scan_split
 from fusetrain.data.index_store import load_index, save_index
+from fusetrain.data.labels import NO_ENTRY
 from fusetrain.data.pairing import Pairing
 from fusetrain.data.spec import load_spec
 
@@ -168,7 +169,7 @@ def drawn_scan(count: int) -> SplitScan:
     """Return a scan of such an index."""
     index = drawn_index(count)
     lines = np.tile(np.arange(1, BOXES_PER_PAIR + 1, dtype=np.int64), count)
-    return SplitScan(index, Pairing(()), (), lines, index.keys)
+    return SplitScan(index, Pairing(()), (), lines, index.keys, np.full(len(index), NO_ENTRY))
 
 
 def drawn_facts(count: int) -> FactsTable[PairFacts]:

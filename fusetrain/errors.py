@@ -18,8 +18,9 @@ panel. Our own broken invariants stay ``assert``s and end with exit code 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import ClassVar
 
 
@@ -89,6 +90,19 @@ def reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that another one is nearest to, whatever its case; empty if none is."""
+    folded = {other.casefold(): other for other in known}
+    near = get_close_matches(name.casefold(), folded, n=1)
+    return folded[near[0]] if near else ""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a question after the nearest known name; empty where none is near."""
+    near = nearest(name, known)
+    return f"did you mean {near!r}?" if near else ""
 
 
 class UsageError(FusetrainError):

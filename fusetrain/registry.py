@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fusetrain.errors import ConfigError
+from fusetrain.errors import ConfigError, did_you_mean
 
 
 class Registry:
@@ -49,8 +48,7 @@ class Registry:
         if name in self:
             return None
         known = [*self._table, *self._entry_points()]
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+        hint = did_you_mean(name, known) or f"known: {', '.join(known)}"
         return f"unknown {self.kind} {name!r}; {hint}"
 
     def get(self, name: str) -> Any:

@@ -154,6 +154,24 @@ def without_class(data: Set) -> None:
         pair.write_lines(lines)
 
 
+def numbered_anew(data: Set) -> None:
+    """Each split numbers its pairs from 0, and all have one folder of labels, which is that of val.
+
+    What is not of a pair any more keeps its name.
+    """
+    place = data.root / "labels"
+    for pairs in (data.train, data.val):
+        for number, pair in enumerate(pairs):
+            for path in (pair.rgb, pair.ir):
+                path.rename(path.with_stem(f"{number:06d}"))
+            pair.label.rename(place / f"{number:06d}.txt")
+    for pair in data.taken:
+        pair.label.rename(place / pair.label.name)
+    for folder in (path for path in place.iterdir() if path.is_dir()):
+        shutil.rmtree(folder)
+    yaml(lambda text: f"{text.rstrip()}\nannotations: labels\n")(data)
+
+
 def _set(name: str, codes: tuple[str, ...], level: str, plant: Planter, **options: object) -> Kind:
     return Kind(name, codes, level, plant, whole_set=True, **options)  # type: ignore[arg-type]
 
@@ -193,6 +211,7 @@ SET_KINDS = (
         across(lambda i: (i.point(lambda v: min(255, v + 6)).resize(i.size), ".jpg")),
     ),
     _set("recording dealt frame by frame", ("D05",), "warn", dealt_recording),
+    _set("labels of two splits in one folder", ("L14",), "error", numbered_anew),
     _set("class missing from validation", ("S01",), "warn", without_class),
     _set(
         "class never used",

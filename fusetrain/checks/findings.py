@@ -95,7 +95,11 @@ CODES: dict[str, Code] = {
         "Convert them to PNG or TIFF, with all their bits; or move them elsewhere.",
     ),
     "L01": Code("error", "unreadable label line", "Write `class cx cy w h` on each line.", True),
-    "L02": Code("error", "class outside names", "Mend the line, or add the class to `names`."),
+    "L02": Code(
+        "error",
+        "class outside names",
+        "Mend the line, or add the class to `names`; the first has number 0.",
+    ),
     "L03": Code("error", "label value not finite", "Mend the line.", True),
     "L04": Code("error", "label value outside [0, 1]", "Divide by the size of the visible image."),
     "L05": Code("warn", "box without area, left out", "Mend or delete the line."),
@@ -119,6 +123,11 @@ CODES: dict[str, Code] = {
         "label file that is not read",
         "Give it the name of its image, bring the image back, or delete the file.",
     ),
+    "L14": Code(
+        "error",
+        "labels shared by two pictures",
+        "Give each split a label folder or file of its own, or name images with their folders.",
+    ),
     "D01": Code("warn", "file twice in a split", "Delete one of the two pairs."),
     "D02": Code("warn", "picture twice in a split", "Delete one of the two pairs."),
     "D03": Code("info", "near duplicate in a split", "Keep one of them if they are one scene."),
@@ -132,7 +141,11 @@ CODES: dict[str, Code] = {
     ),
     "S01": Code("warn", "class absent from a split", "Move some pairs with it there."),
     "S02": Code("info", "class imbalance over 50 : 1", "Collect more of the rare class."),
-    "S03": Code("warn", "class never used", "Delete it from `names` if it is not needed."),
+    "S03": Code(
+        "warn",
+        "class never used",
+        "Delete it if it is the last of `names`; else the numbers of the later ones would change.",
+    ),
     "S04": Code("error", "data YAML cannot be used", "See datasets/README.md."),
     "S05": Code("warn", "class names that differ only in case", "Write one name everywhere."),
 }

@@ -21,6 +21,8 @@ TINY_BOX_PX = 4.0
 EMPTY_SHARE = 0.5
 FEWEST_SHARES = 2
 SHARE_SLACK_PX = 0.01
+# What a data YAML says of labels with a suffix; XML in place of text is no data set (S04).
+FORMAT_OF = {".txt": "format: yolo", ".json": "format: coco"}
 
 
 def check_lines(scan: SplitScan) -> list[Finding]:
@@ -44,12 +46,28 @@ def check_missing(scan: SplitScan) -> list[Finding]:
     present = scan.index.has_labels
     if len(present) > 1 and not present.any():
         message = f"none of the {len(present)} pairs has labels; all count as background"
+        message += _other_format(scan)
         numbers = {"missing": len(present)}
         return [finding("L09", message, split=split, numbers=numbers)]
     return [
         finding("L09", "no such file; the pair counts as background", split=split, path=path)
         for path in (scan.label_paths[int(row)] for row in np.flatnonzero(~present))
     ]
+
+
+def _other_format(scan: SplitScan) -> str:
+    """Return what the folder holds in place of label files, as the end of a sentence."""
+    expected = os.path.join(scan.index.root, scan.label_paths[0])
+    folder, suffix = os.path.split(scan.label_paths[0])[0], os.path.splitext(expected)[1].lower()
+    try:
+        names = os.listdir(os.path.dirname(expected))
+    except OSError:
+        return f"; there is no folder {folder}" if folder else ""
+    there = {os.path.splitext(name)[1].lower() for name in names}
+    others = sorted(there & set(FORMAT_OF)) if suffix not in there else []
+    if not others:
+        return ""
+    return f"; {folder} holds {others[0]} files: `{FORMAT_OF[others[0]]}` in the data YAML?"
 
 
 def check_unread(scan: SplitScan) -> list[Finding]:

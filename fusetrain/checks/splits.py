@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from fusetrain.checks.findings import Finding, finding
 from fusetrain.data.index import SplitScan
+from fusetrain.data.labels import outside_names
 
 IMBALANCE = 50.0
 
@@ -33,11 +34,10 @@ def check_classes(scans: Sequence[SplitScan], *, names_are_given: bool = True) -
     if not total.any():
         return []
     found = _one_twice(names, total)
-    found += [
-        finding("S03", f"no box has class {_class_word(number, names)}")
-        for number in np.flatnonzero(total == 0)
-        if names_are_given
-    ]
+    unused = np.flatnonzero(total == 0) if names_are_given else np.zeros(0, np.int64)
+    for number in unused:
+        shift = "" if number else _one_too_many(scans, names)
+        found.append(finding("S03", f"no box has class {_class_word(number, names)}{shift}"))
     counts_from_one = len(names) > 1 and not total[0] and total[1:].all()
     if counts_from_one and not names_are_given:
         message = f"classes are numbered 1 to {len(names) - 1}, and none is 0: a class too many"
@@ -53,6 +53,17 @@ def check_classes(scans: Sequence[SplitScan], *, names_are_given: bool = True) -
         ratio = float(total[most] / total[least])
         found.append(finding("S02", message, numbers={"ratio": round(ratio, 2)}))
     return found
+
+
+def _one_too_many(scans: Sequence[SplitScan], names: Sequence[str]) -> str:
+    """Return what speaks for classes that are counted from 1, as the end of a sentence."""
+    beyond = outside_names(len(names), len(names))
+    problems = [problem for scan in scans for problem in scan.label_problems]
+    count = sum(problem.message == beyond for problem in problems if problem.code == "L02")
+    if not count:
+        return ""
+    lines = "1 line has" if count == 1 else f"{count} lines have"
+    return f", and {lines} class {len(names)}: counted from 1? Then each number is one too high"
 
 
 def _one_twice(names: Sequence[str], total: NDArray[np.int64]) -> list[Finding]:

@@ -11,7 +11,6 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -27,6 +26,7 @@ from fusetrain.errors import (
     FusetrainError,
     ResourceError,
     UsageError,
+    did_you_mean,
 )
 from fusetrain.launched import Place, end_with_launcher, place
 
@@ -80,8 +80,8 @@ class CommandTable(TyperGroup):
         """Find the command that the arguments name, or fail with the nearest one."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(name, COMMANDS, n=1)
-            ctx.fail(f"no such command {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+            hint = did_you_mean(name, COMMANDS)
+            ctx.fail(f"no such command {name!r}" + (f"; {hint}" if hint else ""))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from fusetrain.config.base import PATTERNS
-from fusetrain.errors import Problem
+from fusetrain.errors import Problem, did_you_mean, nearest
 
 Keys = tuple[str | int, ...]
 Where = Callable[[Keys], str]
@@ -91,13 +91,13 @@ def unknown_key_hint(keys: Keys, model: type[BaseModel]) -> str:
         return f"write it as `{': {'.join(map(str, nested))}: ...{'}' * (len(nested) - 1)}`"
     parent = tuple(key for key in keys[:-1] if isinstance(key, str))
     siblings = [path[-1] for path in known if path[:-1] == parent]
-    if near := get_close_matches(name, siblings, n=1):
-        return f"did you mean `{near[0]}`?"
+    if near := nearest(name, siblings):
+        return f"did you mean `{near}`?"
     same_name = [dotted(path) for path in known if path[-1] == name]
     everywhere = {dotted(path): path for path in known}
-    near = same_name or get_close_matches(dotted(keys), everywhere, n=1, cutoff=0.75)
-    if near:
-        return f"did you mean `{near[0]}`?"
+    alike = same_name or get_close_matches(dotted(keys), everywhere, n=1, cutoff=0.75)
+    if alike:
+        return f"did you mean `{alike[0]}`?"
     return f"known here: {', '.join(siblings)}" if siblings else ""
 
 
@@ -212,8 +212,8 @@ def _nearest(found: Any, choices: str) -> str:
     if not isinstance(found, str):
         return ""
     names = [part for part in choices.split("'")[1::2] if part]
-    near = get_close_matches(found, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(found, names)
+    return f"; {hint}" if hint else ""
 
 
 def _quoting(found: Any, group: list[Fault]) -> str:

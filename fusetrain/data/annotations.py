@@ -6,7 +6,7 @@ YOLO txt gives, by the same rules and codes. Nothing here reads a file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from fusetrain.data.labels import (
     Regions,
     clip_boxes,
 )
+from fusetrain.errors import did_you_mean
 
 # The size of an image whose boxes are given as shares of it.
 UNIT_HW = (1, 1)
@@ -157,7 +158,7 @@ def _placed(
     if annotations.size_hw == UNIT_HW and border_px:
         boxes = boxes * np.array([width, height, width, height], np.float64)
     classes = np.fromiter((numbers.get(n, -1) for n in annotations.names), np.int64, len(boxes))
-    kept = _judge(annotations, boxes, classes=classes, size_hw=drawn_on, found=found)
+    kept = _judge(annotations, boxes, classes=classes, known=numbers, size_hw=drawn_on, found=found)
     boxes, classes, lines = boxes[kept], classes[kept], annotations.lines[kept]
     if border_px:
         limits = np.array([width, height, width, height], np.float64) - border_px
@@ -202,6 +203,7 @@ def _judge(
     boxes: NDArray[np.float64],
     *,
     classes: NDArray[np.int64],
+    known: Iterable[str],
     size_hw: tuple[int, int],
     found: list[LabelProblem],
 ) -> NDArray[np.bool_]:
@@ -215,7 +217,7 @@ def _judge(
     for row in np.flatnonzero(~kept).tolist():
         shown = ", ".join(f"{value:g}" for value in boxes[row])
         if classes[row] < 0:
-            code, message = "L02", f"class {annotations.names[row][:40]!r} is not among the names"
+            code, message = "L02", _unknown_class(annotations.names[row], known)
         elif not np.isfinite(units[row]).all():
             code, message = "L03", f"box {shown} is not finite"
         elif (units[row, 2:] <= 0.0).any():
@@ -225,6 +227,11 @@ def _judge(
         line = int(annotations.lines[row])
         found.append(LabelProblem(code, annotations.path, line, 1, message))
     return kept
+
+
+def _unknown_class(name: str, known: Iterable[str]) -> str:
+    hint = did_you_mean(name[:40], known)
+    return f"class {name[:40]!r} is not among the names" + (f"; {hint}" if hint else "")
 
 
 def _to_cxcywh(boxes_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fusetrain.data.formats.coco_json import CocoFile
@@ -41,8 +42,15 @@ def read_coco_rows(
         if number is None:
             labels.append(None)
         else:
-            labels.append(reader.fit(found.annotations(number), row._replace(label_path=place)))
+            own = reader.fit(found.annotations(number), row._replace(label_path=place))
+            named = tuple(_naming(problem, found.file_names[number]) for problem in own.problems)
+            labels.append(replace(own, problems=named, entry=number))
     return labels, found.problems
+
+
+def _naming(problem: LabelProblem, image: str) -> LabelProblem:
+    """Return a problem of a file without lines with the image that it is found by."""
+    return replace(problem, column=0, message=f"image {image[-80:]!r}: {problem.message}")
 
 
 def entries_without_image(

@@ -172,6 +172,7 @@ class SplitScan:
         label_problems: Lines of label files that were left out or clipped.
         box_lines: (M,) int64, the line in its label file that each box of the index comes from.
         label_paths: Label file of each pair, relative to the root; where there is none, its place.
+        label_entries: (N,) int64, which image of its label file each pair is, or NO_ENTRY.
         rgb_labels: Boxes drawn on the visible images; None unless each modality has its own set.
         ir_labels: Boxes drawn on the infrared images; None unless each modality has its own set.
         unread_labels: Files in its label folders that nothing is read from.
@@ -182,6 +183,7 @@ class SplitScan:
     label_problems: tuple[LabelProblem, ...]
     box_lines: NDArray[np.int64] = field(repr=False)
     label_paths: PackedPaths = field(repr=False)
+    label_entries: NDArray[np.int64] = field(repr=False)
     rgb_labels: LabelColumns | None = None
     ir_labels: LabelColumns | None = None
     unread_labels: tuple[UnreadLabel, ...] = ()
@@ -212,6 +214,7 @@ def scan_split(spec: DataSpec, split: str, *, read: Reader = read_rows) -> Split
         label_problems=rgb.problems + (ir.problems if ir else ()),
         box_lines=_joined([_or_none(e).lines for e in chosen.labels], NO_LABELS.lines),
         label_paths=PackedPaths.pack(chosen.paths),
+        label_entries=_frozen(np.array([_or_none(e).entry for e in chosen.labels], np.int64)),
         rgb_labels=_columns(rgb.labels) if ir else None,
         ir_labels=_columns(ir.labels) if ir else None,
         unread_labels=tuple(

@@ -144,6 +144,7 @@ def union_of(rgb: Labels, ir: Labels) -> Labels:
         np.concatenate([rgb.classes, ir.classes[extra]]),
         np.concatenate([rgb.lines, np.zeros(len(extra), np.int64)]),
         regions=_all_regions(rgb, ir),
+        entry=rgb.entry,
     )
 
 
@@ -155,6 +156,7 @@ def shared_by(rgb: Labels, ir: Labels) -> Labels:
         rgb.classes[kept],
         rgb.lines[kept],
         regions=_all_regions(rgb, ir),
+        entry=rgb.entry,
     )
 
 

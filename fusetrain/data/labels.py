@@ -23,6 +23,9 @@ ROUNDING = 1e-6
 MAX_LABEL_BYTES = 16 * 2**20
 MAX_CLASSES = 10_000
 ANY_CLASS = -1
+NO_ENTRY = -1
+CONFIDENCE_COLUMNS = 6
+CORNER_COLUMNS = 9
 COLUMNS = ("class", "cx", "cy", "w", "h")
 
 
@@ -73,6 +76,7 @@ class Labels:
         lines: (N,) int64, the line in the file that each box comes from.
         problems: What was left out or clipped.
         regions: Boxes that the authors excluded; nothing is trained on them.
+        entry: Which image of a file for many they are of, from 0; NO_ENTRY in a file of its own.
     """
 
     boxes_cxcywh_unit: NDArray[np.float32]
@@ -80,6 +84,7 @@ class Labels:
     lines: NDArray[np.int64]
     problems: tuple[LabelProblem, ...] = ()
     regions: Regions = NO_REGIONS
+    entry: int = NO_ENTRY
 
 
 NO_LABELS = Labels(np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -164,7 +169,7 @@ def _parse_line(line: str, num_classes: int) -> list[float] | tuple[str, int, st
     """Return the five numbers of a line, or the code, column and message of what is wrong."""
     tokens = line.split()
     if len(tokens) != len(COLUMNS):
-        return "L01", 1, f"{len(tokens)} columns, expected 5: class cx cy w h"
+        return "L01", 1, f"{len(tokens)} columns, expected 5: class cx cy w h{_kind(len(tokens))}"
     values: list[float] = []
     for index, token in enumerate(tokens):
         try:
@@ -177,6 +182,21 @@ def _parse_line(line: str, num_classes: int) -> list[float] | tuple[str, int, st
     return _judge(line, values, num_classes)
 
 
+def _kind(num_columns: int) -> str:
+    """Return what a line of another format may be, as the end of a sentence."""
+    if num_columns == CONFIDENCE_COLUMNS:
+        return "; with a confidence? then they are detections, no labels"
+    if num_columns == CORNER_COLUMNS:
+        return "; four corners? `format: obb` in the data YAML reads them"
+    is_polygon = num_columns > CONFIDENCE_COLUMNS and num_columns % 2
+    return "; a polygon? write the box around it" if is_polygon else ""
+
+
+def outside_names(number: float, num_classes: int) -> str:
+    """Return what is said of a class number that no name has."""
+    return f"class {number:.0f} is outside names (0 to {num_classes - 1})"
+
+
 def _judge(line: str, values: list[float], num_classes: int) -> list[float] | tuple[str, int, str]:
     class_number = values[0]
     if class_number != int(class_number):
@@ -185,7 +205,7 @@ def _judge(line: str, values: list[float], num_classes: int) -> list[float] | tu
         return (
             "L02",
             _column(line, 0),
-            f"class {class_number:.0f} is outside names (0 to {num_classes - 1})",
+            outside_names(class_number, num_classes),
         )
     for index, value in enumerate(values[1:], start=1):
         if index > 2 and value <= 0.0:

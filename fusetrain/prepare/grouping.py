@@ -66,7 +66,8 @@ def deal_pairs(
         seed: Decides between equally good ways.
 
     Raises:
-        DataError: There are fewer groups than splits to fill.
+        DataError: There are fewer groups than splits to fill, or nothing of a split is left beside
+            the cuts.
     """
     recordings = np.array([frame.recording for frame in recorded], np.int64)
     pieces = _pieces(recorded, block)
@@ -89,7 +90,9 @@ def deal_pairs(
         links |= new
     num_leaks = _leaks(joined(len(fixed), links), splits)
     guarded = _beside_cuts(recorded, splits) if block else []
+    dealt = np.unique(splits[splits >= 0])
     splits[guarded] = LEFT_OUT
+    _require_filled(splits, dealt, block=block)
     return Dealing(splits, num_groups, len(guarded), num_leaks)
 
 
@@ -131,6 +134,18 @@ def _dealt(
         ) from error
     splits[free] = np.array(able)[chosen][members.reshape(-1)]
     return splits, len(numbers)
+
+
+def _require_filled(splits: NDArray[np.int64], dealt: NDArray[np.int64], *, block: int) -> None:
+    """Raise DataError if no frame is left of a split, as all of its lie beside cuts."""
+    emptied = [SPLITS[split] for split in dealt.tolist() if not (splits == split).any()]
+    if emptied:
+        raise DataError(
+            f"--block {block} leaves nothing of {' and '.join(emptied)}: {GUARD} frames before "
+            "each cut are left out",
+            expected="pieces that are longer than what is left out beside a cut",
+            remedy=f"--block {max(10, 4 * block)}, or a larger share of that split",
+        )
 
 
 def _pieces(recorded: Sequence[Frame], block: int) -> NDArray[np.int64]:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import Field, fields, is_dataclass, replace
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from fusetrain.config.schema import ScheduleSettings
-from fusetrain.errors import ConfigError
+from fusetrain.errors import ConfigError, did_you_mean
 from fusetrain.schedule import SCHEDULES
 from fusetrain.schedule.curve_time import CurveTime, KeyProblem, in_steps, is_amount
 from fusetrain.schedule.curves import Curve, EpochValued
@@ -195,6 +194,6 @@ def _arguments(
 
 
 def _unknown(name: str, schedule: str, known: list[str]) -> str:
-    near = get_close_matches(name, [*known, *ScheduleSettings.model_fields], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known) or 'none'}"
+    hint = did_you_mean(name, [*known, *ScheduleSettings.model_fields])
+    hint = hint or f"known: {', '.join(known) or 'none'}"
     return f"unknown parameter {name!r} of schedule {schedule!r}; {hint}"

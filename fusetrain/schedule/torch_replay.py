@@ -12,9 +12,9 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, ClassVar
 
+from fusetrain.errors import did_you_mean, nearest
 from fusetrain.schedule.curves import Compose, no_setting
 
 PREFIX = "torch:"
@@ -74,8 +74,8 @@ def class_problem(name: str) -> str | None:
     ]
     if wanted in known and getattr(lr_scheduler, wanted) is not base:
         return None
-    near = get_close_matches(wanted, known, n=1)
-    hint = f"; did you mean {PREFIX + near[0]!r}?" if near else ""
+    near = nearest(wanted, known)
+    hint = f"; did you mean {PREFIX + near!r}?" if near else ""
     return f"is no scheduler class of torch.optim.lr_scheduler{hint}"
 
 
@@ -116,8 +116,7 @@ def _option_problems(name: str, scheduler_class: Any, options: Mapping[str, Any]
     problems: KeyProblems = []
     for key in options:
         if key not in parameters:
-            near = get_close_matches(key, parameters, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(parameters)}"
+            hint = did_you_mean(key, parameters) or f"known: {', '.join(parameters)}"
             problems.append(((key,), f"unknown parameter {key!r} of {name}; {hint}"))
     missing = [
         key

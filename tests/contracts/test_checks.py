@@ -197,6 +197,19 @@ def narrow_window(root: Path) -> None:
     path.write_text(f"{path.read_text()}thermal: {{range: [7000, 9000]}}\n")
 
 
+def shared_labels(root: Path) -> None:
+    """Number the images of every split from 0, and keep one folder of labels."""
+    for part in ("images", "imagesIR", "labels"):
+        for path in sorted((root / part).glob("*/*")):
+            path.rename(path.with_name(path.name.partition("_")[2]))
+    shutil.rmtree(root / "labels/val")
+    for path in (root / "labels/train").iterdir():
+        path.rename(root / "labels" / path.name)
+    (root / "labels/train").rmdir()
+    path = root / "data.yaml"
+    path.write_text(f"{path.read_text()}annotations: labels\n")
+
+
 PLANTED: dict[str, Callable[[Path], object]] = {
     "P01": lambda root: (root / IR).unlink(),
     "P02": lambda root: (root / RGB).unlink(),
@@ -237,6 +250,7 @@ PLANTED: dict[str, Callable[[Path], object]] = {
     "L11": second_labels,
     "L12": corners,
     "L13": lambda root: shutil.copy(root / LABEL, root / "labels/train/lost.txt"),
+    "L14": shared_labels,
     "D01": lambda root: shutil.copy(root / RGB, root / "images/train/train_002.jpg"),
     "D02": recoded,
     "D03": nearly_same,

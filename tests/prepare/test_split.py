@@ -111,6 +111,14 @@ def test_blocks_cut_a_recording_and_leave_its_neighbours_out(make_set: MakeSet) 
     assert 50 <= len(found) < 60
 
 
+def test_blocks_that_leave_nothing_of_a_split_are_refused(make_set: MakeSet) -> None:
+    root = make_set([f"v_{number:03}" for number in range(12)])
+    with pytest.raises(DataError, match=r"--block 2 leaves nothing of (val|test|val and test):"):
+        plan_split(root, Wish(looks_at_pixels=False, block=2))
+    plan = plan_split(root, Wish(looks_at_pixels=False, block=4, ratios=(0.5, 0.5, 0.0)))
+    assert set(splits_of(plan).values()) == {"train", "val"}
+
+
 def test_splits_that_are_there_stay(demo: Path) -> None:
     with pytest.raises(DataError, match="has the splits train, val already"):
         plan_split(demo, Wish(looks_at_pixels=False, ratios=(0.8, 0.2, 0.0)))

@@ -19,6 +19,7 @@ from fusetrain.checks import (
     leakage,
     pairs,
     quality,
+    shared_labels,
     splits,
     window,
 )
@@ -136,6 +137,7 @@ def _found(evidence: Evidence, *, imgsz: int, max_shift_px: float) -> Iterator[F
     yield from splits.check_classes(
         tuple(evidence.scans.values()), names_are_given=evidence.names_are_given
     )
+    yield from shared_labels.check_shared(tuple(evidence.scans.values()), table)
     for set_check in filter(is_usable, SET_CHECKS):
         yield from set_check(table)
     yield from registration.check_registration(evidence.registration, max_shift_px=max_shift_px)

@@ -24,7 +24,7 @@ from fusetrain.data.formats.text_lines import (
     parse_lines,
     read_with,
 )
-from fusetrain.data.labels import MAX_CLASSES
+from fusetrain.data.labels import MAX_CLASSES, outside_names
 
 POINTS = ("x1", "y1", "x2", "y2", "x3", "y3", "x4", "y4")
 HEADERS = ("imagesource:", "gsd:")
@@ -86,8 +86,7 @@ def _parse_yolo(tokens: list[Token], class_names: Sequence[str] | None) -> Parse
         raise LineFault("L01", tokens[0].column, f"class is {number:g}, not a whole number")
     num_classes = MAX_CLASSES if class_names is None else len(class_names)
     if not 0 <= number < num_classes:
-        text = f"class {number:.0f} is outside names (0 to {num_classes - 1})"
-        raise LineFault("L02", tokens[0].column, text)
+        raise LineFault("L02", tokens[0].column, outside_names(number, num_classes))
     points = [token.number(what) for token, what in zip(tokens[1:], POINTS, strict=True)]
     label = str(int(number)) if class_names is None else class_names[int(number)]
     return LabelLine(label, enclosing(points))
