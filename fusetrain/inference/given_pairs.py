@@ -1,6 +1,6 @@
 """Pairs that a user names on the command line: two files or two folders, outside of a data set.
 
-They are matched by key as those of a data set are; nothing is decoded here.
+They are matched by key as those of a data set are; only a few are decoded, for `oddities`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fusetrain.checks.pairs import ASPECT_TOLERANCE
+from fusetrain.checks.images import PairTask, measure_pair
+from fusetrain.checks.pairs import ASPECT_TOLERANCE, check_swapped
 from fusetrain.checks.window import unfit_infrared
 from fusetrain.data.files import relative_files
 from fusetrain.data.image import ThermalWindow, read_header
@@ -22,6 +23,8 @@ from fusetrain.data.storage import AS_FILES, Channels, Storage
 from fusetrain.errors import DataError, UsageError
 
 Pair = tuple[Path, Path]
+# Pairs that are decoded before all others, to tell what was given.
+MAX_LOOKED_AT = 8
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,20 @@ class GivenPairs:
         """
         if self.storage.border_px:
             yield f"a frame of {self.storage.border_px} px is left out, as in training"
+        yield from self._exchanged()
         if window is not None and self.storage.channels != "rgb":
             yield from unfit_infrared([ir for _, ir in self.pairs], window, self.storage)
+
+    def _exchanged(self) -> Iterator[str]:
+        """Yield a question if some of the pairs look as if they were given the wrong way round."""
+        some = self.pairs[:: max(1, -(-len(self.pairs) // MAX_LOOKED_AT))]
+        tasks = [
+            PairTask("", "", row, str(rgb), str(ir), self.storage)
+            for row, (rgb, ir) in enumerate(some)
+            if rgb != ir
+        ]
+        if any(not finding.path for finding in check_swapped(list(map(measure_pair, tasks)))):
+            yield "visible images are grey, infrared ones in full colour: --rgb and --ir exchanged?"
 
 
 def find_pairs(rgb: Path | None, ir: Path | None) -> GivenPairs:

@@ -155,11 +155,25 @@ def test_all_faults_are_reported_at_once(make_pairs: Callable[..., Path]) -> Non
     assert len(caught.value.problems) == 3
 
 
+def test_list_and_folder_written_with_backslashes_are_understood(
+    make_pairs: Callable[..., Path],
+) -> None:
+    path = make_pairs(train=3, val=2)
+    names = sorted(file.name for file in (path.parent / "images/train").iterdir())
+    (path.parent / "train.txt").write_text("".join(f".\\images\\train\\{n}\r\n" for n in names))
+    text = path.read_text(encoding="utf-8").replace("train: images/train", "train: train.txt")
+    path.write_text(text.replace("images/val", "images\\val"), encoding="utf-8")
+    spec = load_spec(path)
+    assert [source.names for source in spec.sources("train")] == [tuple(names)]
+    assert [source.rgb_folder for source in spec.sources("val")] == ["images/val"]
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
         ("/etc/hostname", "below the root"),
         ("../outside.jpg", "below the root"),
+        ("..\\outside.jpg", "below the root"),
         ("images/train/../../../outside.jpg", "below the root"),
         ("images/train/link.jpg", "through a link"),
         ("images/train/fifo.jpg", "not a file"),

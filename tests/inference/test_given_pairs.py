@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -80,3 +81,19 @@ def test_index_leads_to_the_files_as_they_were_named() -> None:
     assert (len(index), index.class_names) == (1, ("person",))
     assert (str(index.rgb_path(0)), str(index.ir_path(0))) == ("sub dir/a.jpg", "/abs/ä.png")
     assert len(index.box_classes) == 0
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_folders_given_the_wrong_way_round_are_asked_about(
+    folders: tuple[Path, Path], count: int
+) -> None:
+    rgb, ir = folders
+    for number in range(count):
+        image(ir / f"{number:02d}.png")
+        rgb.mkdir(exist_ok=True)
+        rng = np.random.default_rng(number)
+        colours = Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8))
+        colours.save(rgb / f"{number:02d}.png")
+    assert list(find_pairs(rgb, ir).oddities(None)) == []
+    (asked,) = find_pairs(ir, rgb).oddities(None)
+    assert asked.endswith("--rgb and --ir exchanged?")
