@@ -49,10 +49,14 @@ def check_missing(scan: SplitScan) -> list[Finding]:
         message += _other_format(scan)
         numbers = {"missing": len(present)}
         return [finding("L09", message, split=split, numbers=numbers)]
-    return [
-        finding("L09", "no such file; the pair counts as background", split=split, path=path)
-        for path in (scan.label_paths[int(row)] for row in np.flatnonzero(~present))
-    ]
+    found = []
+    for row in np.flatnonzero(~present).tolist():
+        path = scan.label_paths[row]
+        is_shared = path.lower().endswith(".json")
+        lacks = f"it names no image {scan.index.rgb_paths[row]!r}" if is_shared else "no such file"
+        message = f"{lacks}; the pair counts as background"
+        found.append(finding("L09", message, split=split, path=path))
+    return found
 
 
 def _other_format(scan: SplitScan) -> str:

@@ -148,3 +148,22 @@ def test_a_fault_of_a_coco_box_names_its_image(make_pairs: MakePairs) -> None:
     image = document["annotations"][0]["image_id"]
     name = next(e["file_name"] for e in document["images"] if e["id"] == image)
     assert message_of(root, "L04").startswith(f"image {name!r}: box 5000, 5000,")
+
+
+def test_boxes_of_an_image_that_cannot_be_used_are_one_problem(make_pairs: MakePairs) -> None:
+    root = converted(make_pairs(train=4), "coco")
+    file = root / "annotations/train.json"
+    document = json.loads(file.read_text(encoding="utf-8"))
+    lost = document["images"][1].pop("file_name")
+    image = document["images"][1]["id"]
+    own = [entry for entry in document["annotations"] if entry["image_id"] == image]
+    document["annotations"] += [{**own[0], "id": 900 + number} for number in range(3)]
+    document["annotations"].append({**own[0], "id": 990, "image_id": 4444})
+    file.write_text(json.dumps(document), encoding="utf-8")
+    report = audit_path(root, workers=1)
+    assert sorted(entry.message for entry in report.findings if entry.code == "L01") == [
+        "annotation 990: image_id 4444: no image has this id",
+        f"image {image}: no file_name",
+        f"images that cannot be used: {len(own) + 3} annotations left out with them",
+    ]
+    assert message_of(root, "L09") == f"it names no image {lost!r}; the pair counts as background"

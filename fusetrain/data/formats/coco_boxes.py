@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fusetrain.data.annotations import is_set
-from fusetrain.data.formats.coco_parts import MAX_SIDE_PX, Complaints, shown_id
+from fusetrain.data.formats.coco_parts import MAX_SIDE_PX, Complaints, Images, shown_id
 from fusetrain.data.labels import LabelProblem
 
 NUMBERS = (int, float)
@@ -33,24 +33,24 @@ class Objects:
 
     @classmethod
     def read(
-        cls, entries: list[Any], *, rows: Mapping[Any, int], numbers: Mapping[Any, int], name: str
+        cls, entries: list[Any], *, images: Images, numbers: Mapping[Any, int], name: str
     ) -> Objects:
         """Read `annotations`.
 
         Args:
             entries: The list.
-            rows: Image id to row.
+            images: Those of the file.
             numbers: Category id to class number.
             name: How problems call the file.
         """
-        reading = _Reading(rows, numbers, Complaints(name))
+        reading = _Reading(images.rows, images.refused, numbers, Complaints(name))
         for position, entry in enumerate(entries):
             reading.take(entry, position)
         reading.look_for_twins(entries)
         return cls(
             reading.usable,
             reading.ignored,
-            (*reading.complaints.all(), *reading.look_for_shares()),
+            (*reading.all_problems(), *reading.look_for_shares()),
             {row: tuple(found) for row, found in reading.box_problems.items()},
         )
 
@@ -98,11 +98,13 @@ class _Reading:
     """Columns that grow while `annotations` is read."""
 
     image_rows: Mapping[Any, int]
+    refused_images: frozenset[int | str]
     numbers: Mapping[Any, int]
     complaints: Complaints
     usable: _Boxes = field(default_factory=_Boxes)
     ignored: _Boxes = field(default_factory=_Boxes)
     box_problems: dict[int, list[LabelProblem]] = field(default_factory=dict)
+    num_of_refused: int = 0
 
     def take(self, entry: Any, position: int) -> None:
         """Take one entry, or note why not; the good ones pass quickly."""
@@ -145,6 +147,15 @@ class _Reading:
                 detail = f"annotation {repr(number)[:40]}"
                 self.complaints.add("id is used twice", detail, is_left_out=False)
 
+    def all_problems(self) -> tuple[LabelProblem, ...]:
+        """Return what speaks of no usable image; all that refused ones bring is one problem."""
+        found = self.complaints.all()
+        if not self.num_of_refused:
+            return found
+        count = f"{self.num_of_refused:,} annotation{'s' if self.num_of_refused > 1 else ''}"
+        message = f"images that cannot be used: {count} left out with them"
+        return (*found, LabelProblem("L01", self.complaints.name, 0, 0, message))
+
     def look_for_shares(self) -> Iterator[LabelProblem]:
         """Yield a problem if all boxes lie within one pixel, as shares of the image do."""
         boxes = self.usable.boxes_xywh_px
@@ -158,9 +169,13 @@ class _Reading:
         if not isinstance(entry, dict):
             self.complaints.add("no object with image_id, category_id and bbox", detail)
             return
-        row = _looked_up(entry.get("image_id"), self.image_rows)
+        image = entry.get("image_id")
+        row = _looked_up(image, self.image_rows)
+        if row is None and isinstance(image, int | str) and image in self.refused_images:
+            self.num_of_refused += 1
+            return
         if row is None:
-            self.complaints.add("image_id is not the id of a usable image", detail)
+            self.complaints.add("no image has this id", f"{detail}: image_id {repr(image)[:40]}")
             return
         if _looked_up(entry.get("category_id"), self.numbers) is None:
             shown = repr(entry.get("category_id"))[:40]

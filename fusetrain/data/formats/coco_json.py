@@ -100,7 +100,7 @@ class CocoFile:
         categories = read_categories(document["categories"], name=name)
         images = Images.read(document["images"], name=name)
         objects = Objects.read(
-            document["annotations"], rows=images.rows, numbers=categories.numbers, name=name
+            document["annotations"], images=images, numbers=categories.numbers, name=name
         )
         return cls(
             name,

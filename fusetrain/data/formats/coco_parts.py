@@ -80,12 +80,13 @@ def read_categories(entries: list[Any], *, name: str) -> Categories:
 
 @dataclass(frozen=True)
 class Images:
-    """The usable images: names, sizes and id to row."""
+    """The usable images: names, sizes and id to row; and the ids of those that are not usable."""
 
     file_names: tuple[str, ...]
     ir_file_names: tuple[str, ...]
     sizes_hw: NDArray[np.int64]
     rows: Mapping[Any, int]
+    refused: frozenset[int | str]
     problems: tuple[LabelProblem, ...]
 
     @classmethod
@@ -95,10 +96,13 @@ class Images:
         rows: dict[Any, int] = {}
         names: dict[str, str] = {}
         sizes: list[tuple[int, int]] = []
+        refused: set[int | str] = set()
         for position, entry in enumerate(entries):
             fault = _image_fault(entry, rows, names)
             if fault:
                 complaints.add(fault, f"image {shown_id(entry, position)}")
+                number = entry.get("id") if isinstance(entry, dict) else None
+                refused |= {number} if isinstance(number, int | str) else set()
                 continue
             rows[entry["id"]] = len(rows)
             ir_name = entry.get("ir_file_name") or ""
@@ -106,7 +110,7 @@ class Images:
             sizes.append((_side(entry.get("height")), _side(entry.get("width"))))
         columns = (tuple(names), tuple(names.values()))
         shapes = np.array(sizes, np.int64).reshape(-1, 2)
-        return cls(*columns, shapes, rows, complaints.all())
+        return cls(*columns, shapes, rows, frozenset(refused), complaints.all())
 
 
 def _image_fault(entry: Any, rows: Mapping[Any, int], names: Mapping[str, str]) -> str:
