@@ -10,24 +10,55 @@ import json
 import os
 import sys
 import time
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from fusetrain.cli.app import main as run_command
 
+STEP_MODULE = "fusetrain.engine.step"
 
-def end_after_first_step(request: dict[str, Any]) -> None:
-    """Let the process answer and end when its first optimizer step is done."""
-    from fusetrain.engine.step import StepRunner
 
-    step = StepRunner.step
+class EndAfterFirstStep(MetaPathFinder):
+    """Lets the process answer and end when its first optimizer step is done.
 
-    def first_step(*args: Any, **options: Any) -> None:
-        step(*args, **options)
-        answer(request)
-        os._exit(0)
+    Training steps are changed once the command has imported them: imported before it, they would
+    bring PyTorch, which the command imports while its child processes look at the data.
+    """
 
-    StepRunner.step = first_step  # type: ignore[method-assign,assignment]
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.request = request
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        """Find the module of training steps as all others would, and change what it runs."""
+        if fullname != STEP_MODULE:
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(fullname)
+        assert spec is not None
+        assert spec.loader is not None
+        execute = spec.loader.exec_module
+
+        def execute_and_change(module: ModuleType) -> None:
+            execute(module)
+            self.change(module)
+
+        spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
+        return spec
+
+    def change(self, module: Any) -> None:
+        """Let the first step of a training be its last."""
+        step = module.StepRunner.step
+
+        def first_step(*args: Any, **options: Any) -> None:
+            step(*args, **options)
+            answer(self.request)
+            os._exit(0)
+
+        module.StepRunner.step = first_step
 
 
 def answer(request: dict[str, Any]) -> None:
@@ -43,7 +74,7 @@ def answer(request: dict[str, Any]) -> None:
 def main() -> None:
     request = json.loads(sys.argv[1])
     if request["is_training"]:
-        end_after_first_step(request)
+        sys.meta_path.insert(0, EndAfterFirstStep(request))
     sys.argv = ["fusetrain", *request["arguments"]]
     try:
         run_command()
