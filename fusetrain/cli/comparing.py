@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fusetrain.cli.console import print_json, stderr_console, stdout_console, table, visible
+from fusetrain.cli.console import print_json, print_table, stderr_console, stdout_console, visible
 from fusetrain.errors import UsageError
 
 if TYPE_CHECKING:
@@ -85,13 +85,9 @@ def _print_rows(title: str, names: Sequence[str], rows: Sequence[Comparison]) ->
     """Print rows with a column for each run; runs that do not fit stand in a table below."""
     if not rows:
         return
-    console = stdout_console()
-    together = max(1, (console.width - LABEL_COLUMNS) // RUN_COLUMNS)
-    for start in range(0, len(names), together):
-        shown = range(start, min(start + together, len(names)))
-        cells = [
-            (row.label, *(row.cells[n] + (" *" if n in row.best else "") for n in shown))
-            for row in rows
-        ]
-        columns = ("", *(names[n] for n in shown))
-        console.print(table(columns, cells, title=title if not start else f"{title}, continued"))
+    cells = [
+        (row.label, *(cell + (" *" if n in row.best else "") for n, cell in enumerate(row.cells)))
+        for row in rows
+    ]
+    widths = (LABEL_COLUMNS, *[RUN_COLUMNS] * len(names))
+    print_table(("", *names), cells, title=title, widths=widths)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.panel import Panel
@@ -29,6 +30,8 @@ from fusetrain.errors import FusetrainError, Problem
 
 MIN_WIDTH = 20
 MAX_PROBLEMS = 50
+GAP = 3  # characters beside a column of a table
+MOST_LABEL = 15  # that are kept for the names of rows, where all columns are to stand side by side
 DIRECTION_MARKS = frozenset(
     "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 )
@@ -118,6 +121,39 @@ def table(
     return result
 
 
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    title: str = "",
+    right: Sequence[str] = (),
+    widths: Sequence[int] = (),
+) -> None:
+    """Print a table on stdout; columns that do not fit stand in further tables below.
+
+    Args:
+        columns: Heads; the first column names the rows and stands in every table.
+        rows: Cells, as of `table`.
+        title: Line above the first table; the others say that they continue it.
+        right: Columns that are set flush right.
+        widths: Characters of each column with the gap beside it; as wide as its cells without.
+    """
+    console = stdout_console()
+    label, *others = widths or _widths(columns, rows)
+    start = 0
+    while start < len(others) or not start:
+        room, stop = console.width - label, start
+        while stop < len(others) and (stop == start or others[stop] <= room):
+            room -= others[stop]
+            stop += 1
+        shown = [0, *range(1 + start, 1 + stop)]
+        heads = [columns[number] for number in shown]
+        cells = [[row[number] for number in shown] for row in rows]
+        name = f"{title}, continued".removeprefix(", ") if start else title
+        console.print(table(heads, cells, title=name, right=right))
+        start = max(stop, 1)
+
+
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar on stderr while the block runs; silent where stderr is no terminal.
@@ -194,6 +230,15 @@ def _problem_lines(problems: Sequence[Problem]) -> Iterator[Text]:
         yield _line(from_here(str(problem)), label=f"{number}. " if len(problems) > 1 else "")
     if len(problems) > MAX_PROBLEMS:
         yield _line(f"… and {len(problems) - MAX_PROBLEMS} more")
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[int]:
+    """Return the characters that the columns take, gaps and frame included; labels may fold."""
+    widths = [
+        max(cell_len(visible(cell)) for cell in cells) + GAP
+        for cells in zip(columns, *rows, strict=True)
+    ]
+    return [min(widths[0], MOST_LABEL) + 1, *widths[1:]]
 
 
 def _ignore(done: int, total: int) -> None:

@@ -55,9 +55,10 @@ def val(
 
     asked = questions_of(blank, shift, by)
     from fusetrain.cli.val_view import judgement_json, print_judgement
-    from fusetrain.inference.judgement_figures import save_figures
+    from fusetrain.inference.judgement_figures import require_place, save_figures
     from fusetrain.inference.judging import validate_weights
 
+    require_place(out)
     with progress("validating") as advance:
         judgement = validate_weights(
             weights,

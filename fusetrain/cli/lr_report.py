@@ -71,7 +71,7 @@ def make_report(
         alone = len(logged) == 1 and not drawn
         return LrReport(plan_of_run(logged[0]) if alone else None, drawn, logged, None)
     planned = plan_of(config, steps_per_epoch=steps_per_epoch, runs=logged)
-    departures = tuple(tuple(departures_of(run, planned.plan)) for run in logged)
+    departures = tuple(tuple(departures_of(run, planned)) for run in logged)
     if len(logged) == 1:
         planned = replace(planned, plan=planned.plan.decided(logged[0].decisions))
     return LrReport(planned, drawn, logged, departures or None)

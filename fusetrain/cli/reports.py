@@ -124,6 +124,23 @@ def _check_usage(
         raise UsageError(f"--out {out}", expected="a file name that ends in .png or .svg")
     if csv is not None and len(configs or runs) > 1:
         raise UsageError("--csv writes one schedule", expected="a single run, or --config FILE")
+    for written in filter(None, (out, csv)):
+        _require_no_input(written, configs, runs)
+
+
+def _require_no_input(written: Path, configs: Sequence[Path], runs: Sequence[Path]) -> None:
+    """Raise where a figure or table would take the place of what is drawn, or of a run's table."""
+    read = [*configs, *(path / name for path in runs for name in ("results.csv", "config.yaml"))]
+    is_table = written.name == "results.csv" and (written.parent / "config.yaml").exists()
+    if is_table or any(path.exists() and _is_same(written, path) for path in (*read, *runs)):
+        raise UsageError(
+            f"{written} would be overwritten, which is no picture or table of a schedule",
+            expected="a file of another name",
+        )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
 
 
 def _save_figure(

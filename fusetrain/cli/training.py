@@ -23,10 +23,12 @@ from fusetrain.cli.ranks import (
     as_sets,
     launch_ranks,
     ranks_in_all,
+    say,
 )
 from fusetrain.cli.usage import refuse_two_purposes
 from fusetrain.config.load import load_config
 from fusetrain.config.schema import Config
+from fusetrain.config.stages import run_epochs
 from fusetrain.errors import UsageError
 from fusetrain.launched import place
 from fusetrain.launching.hosts import Hosts, is_to_launch
@@ -146,8 +148,14 @@ def _settings(config: Path | None, sets: Sequence[str], data: Path | None) -> Co
             expected="--config FILE; or --data DATA, which trains with the default settings",
             remedy="`fusetrain demo demo` writes a small data set and a config",
         )
-    settings = load_config(config, sets, checks=[config_checks]).placed(data)
+    loaded = load_config(config, sets, checks=[config_checks])
+    settings = loaded.anew(data)
     require_data(settings)
+    if loaded.config.schedule.plans and place().world_size == 1:
+        say(
+            "note: the config is that of a run that was extended; its `schedule.plans` are left "
+            f"out: a new training of {run_epochs(settings)} epochs"
+        )
     return settings
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fusetrain.cli.console import stdout_console, table
+from fusetrain.cli.console import print_table, stdout_console
 from fusetrain.results.metrics import CONFIDENCES, RECALL_LEVELS
 from fusetrain.results.miss_rate import REASONABLE_HEIGHT_PX, REFERENCE_FPPI
 from fusetrain.results.score_rows import ScoreRow
@@ -29,14 +29,14 @@ def print_judgement(judgement: Judgement, *, split: str, partner: str = "") -> N
     """Print the tables on stdout."""
     console = stdout_console()
     rates, reasonable = _both_rates(judgement)
-    console.print(table(COLUMNS, _rows(judgement, rates), right=COLUMNS[1:]))
+    print_table(COLUMNS, list(_rows(judgement, rates)), right=COLUMNS[1:])
     for title, first, rows in (
         ("infrared or visible worse than it is", "pairs shown", judgement.conditions),
         ("part by part", "part", tuple(row for _, row in judgement.parts)),
     ):
         if rows:
             cells = [_cells(row) for row in rows]
-            console.print(table((first, *ROW_COLUMNS), cells, title=title, right=ROW_COLUMNS))
+            print_table((first, *ROW_COLUMNS), cells, title=title, right=ROW_COLUMNS)
     metrics = judgement.result.metrics
     lines = [
         f"{split}: {len(judgement.index)} pairs; precision and recall at confidence "

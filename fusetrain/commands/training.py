@@ -170,7 +170,7 @@ def tune(
 def _loaded(config: PathLike | None, settings: Settings, data: PathLike | None) -> Config:
     """Return checked settings whose paths hold from the working folder."""
     loaded = load_config(path_or_none(config), sets_of(settings), checks=[config_checks])
-    placed = loaded.placed(path_or_none(data))
+    placed = loaded.anew(path_or_none(data))
     require_data(placed)
     require_trackers(placed)
     require_weights(placed)

@@ -70,6 +70,15 @@ class LoadedConfig:
     data_path: Path | None
     model_paths: Mapping[str, Path]
 
+    def anew(self, data: Path | None = None) -> Config:
+        """Return the config of a new training, as `placed` does.
+
+        It may be that of a run: the steps at which that one was extended mean nothing to others.
+        """
+        config = self.placed(data)
+        schedule = config.schedule.model_copy(update={"plans": []})
+        return config.model_copy(update={"schedule": schedule})
+
     def placed(self, data: Path | None = None) -> Config:
         """Return the config with its paths as they hold from the working folder.
 

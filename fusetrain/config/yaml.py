@@ -234,6 +234,9 @@ class _Builder:
             if isinstance(key, bool) or not isinstance(key, str | int):
                 self._report("a key must be text or a whole number", key_node)
                 continue
+            if key == "<<" and key_node.style is None:
+                self._report("merge keys (`<<`) are not read; write the settings out", key_node)
+                continue
             path = (*keys, key)
             if key in value:
                 first = self.positions[path][0]

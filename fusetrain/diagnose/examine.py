@@ -24,6 +24,7 @@ from fusetrain.errors import FusetrainError
 from fusetrain.results.lr_table import read_cells
 from fusetrain.results.run_dir import RunDir
 from fusetrain.results.run_lock import is_held
+from fusetrain.results.run_table import require_table
 from fusetrain.rules import config_checks, require_data
 from fusetrain.runs.logged import departures_of, open_run, plan_of_run
 
@@ -82,10 +83,11 @@ def examine_run(path: Path, *, look: Look = look_at) -> Examination:
         look: Data YAML or folder to what the data set looks like.
 
     Raises:
-        RunError: There is no run, or its table cannot be read.
+        RunError: There is no run, or its table is lost or cannot be read.
         ConfigError: Its config is wrong.
     """
     run = RunDir.open(path)
+    require_table(run)
     unseen: list[str] = []
     config = load_config(run.config, checks=[config_checks]).placed()
     events = run.events()
@@ -108,7 +110,7 @@ def examine_run(path: Path, *, look: Look = look_at) -> Examination:
         run=run.path,
         table=read_cells(run.csv) if logged else {},
         events=events,
-        departures=departures_of(logged, planned.plan) if logged and planned else (),
+        departures=departures_of(logged, planned) if logged and planned else (),
         data=data,
         is_running=is_held(run.path / ".lock"),
     )

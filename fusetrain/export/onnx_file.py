@@ -21,9 +21,10 @@ from fusetrain.detector.backbone import STRIDES_PX
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.engine.onnx_model import OUTPUTS, OnnxInfo, Suppression, is_onnx, load_onnx
 from fusetrain.engine.weights import load_detector, weights_file
-from fusetrain.errors import ComparisonError, ResourceError, RunError, UsageError
+from fusetrain.errors import ComparisonError, ResourceError, RunError, UsageError, reason
 from fusetrain.export.graph import ExportGraph, onnx_unsuppressed
 from fusetrain.export.parity import MAX_BOX_PX, MAX_SCORE, Parity, compare
+from fusetrain.results.out_place import require_no_file_above
 
 OPSET = 18
 CHANNELS = {"rgb": 3, "ir": 1}
@@ -72,6 +73,7 @@ def export_onnx(
     target = source.with_suffix(".onnx") if out is None else out
     if not is_onnx(target):
         raise UsageError(f"--out {target}", expected="a file name that ends in .onnx")
+    require_no_file_above(target, flag="--out")
     detector, description = load_detector(source)
     if is_dynamic:
         _require_any_canvas(detector)
@@ -89,7 +91,8 @@ def export_onnx(
             )
         draft.replace(target)
     except OSError as error:
-        raise ResourceError(f"{target} cannot be written: {error}", remedy="--out FILE") from error
+        what = f"{target} cannot be written: {reason(error)}"
+        raise ResourceError(what, remedy="--out FILE") from error
     finally:
         with suppress(OSError):
             draft.unlink()

@@ -6,6 +6,7 @@ They are matched by key as those of a data set are; only a few are decoded, for 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,11 +15,13 @@ import numpy as np
 from fusetrain.checks.images import PairTask, measure_pair
 from fusetrain.checks.pairs import ASPECT_TOLERANCE, check_swapped
 from fusetrain.checks.window import unfit_infrared
+from fusetrain.data.decode import ImageError
 from fusetrain.data.files import relative_files
 from fusetrain.data.image import ThermalWindow, read_header
 from fusetrain.data.index import IMAGE_SUFFIXES, DatasetIndex, PackedPaths
 from fusetrain.data.layouts.border import find_border
 from fusetrain.data.pairing import pair_by_key
+from fusetrain.data.rgbt import WANTED, infrared_mode
 from fusetrain.data.storage import AS_FILES, Channels, Storage
 from fusetrain.errors import DataError, UsageError
 
@@ -86,7 +89,7 @@ def find_pairs(rgb: Path | None, ir: Path | None) -> GivenPairs:
 
     Raises:
         DataError: A path is missing, one is a file and the other a folder, or nothing matches.
-        UsageError: No path at all.
+        UsageError: No path at all, or one path for both that holds no infrared.
     """
     given = [path for path in (rgb, ir) if path is not None]
     if not given:
@@ -96,7 +99,10 @@ def find_pairs(rgb: Path | None, ir: Path | None) -> GivenPairs:
             raise DataError("no such image or folder", where=str(path))
     if rgb is None or ir is None or rgb == ir:
         channels: Channels = "ir" if rgb is None else "rgb" if ir is None else "rgbt"
-        return GivenPairs(_twice(given[0]), storage=Storage(channels=channels))
+        pairs = _twice(given[0])
+        if channels == "rgbt":
+            _require_both(given[0], [path for path, _ in pairs])
+        return GivenPairs(pairs, storage=Storage(channels=channels))
     if rgb.is_file() and ir.is_file():
         return GivenPairs(((rgb, ir),))
     if rgb.is_file() or ir.is_file():
@@ -119,6 +125,41 @@ def _twice(path: Path) -> tuple[Pair, ...]:
     if not names:
         raise DataError("the folder has no image", where=str(path))
     return tuple((path / name, path / name) for name in names)
+
+
+def _require_both(path: Path, images: Sequence[Path]) -> None:
+    """Refuse a file or folder that is named for both modalities and holds one of them alone.
+
+    Raises:
+        UsageError: The first images hold no infrared.
+    """
+    if any(_may_hold_both(image) for image in images[:MAX_LOOKED_AT]):
+        return
+    kind = "file" if path.is_file() else "folder"
+    raise UsageError(
+        f"--rgb and --ir name the same {kind}, which does not hold both",
+        where=str(path),
+        expected=f"a {kind} for each of them, or both in each file: {WANTED}",
+        remedy="leave --ir out if it holds the visible alone, --rgb if infrared alone",
+    )
+
+
+def _may_hold_both(image: Path) -> bool:
+    """Return whether an image has infrared beside the visible, or cannot be read at all."""
+    try:
+        return infrared_mode(image) is not None
+    except ImageError:
+        return True  # is told as what it is, where it is read
+
+
+@contextmanager
+def given_alone() -> Iterator[None]:
+    """Let errors of images that belong to no data set name no command that wants one."""
+    try:
+        yield
+    except ImageError as error:
+        error.remedy = ""
+        raise
 
 
 def _by_key(rgb: Path, ir: Path) -> GivenPairs:

@@ -11,9 +11,20 @@ from fusetrain.errors import ResourceError
 from fusetrain.inference.judging import Judgement
 from fusetrain.results.confidence_plot import save_confidence_figure, save_miss_rate_figure
 from fusetrain.results.confusion_plot import save_confusion_figure
+from fusetrain.results.out_place import require_folder_place
 from fusetrain.results.plots import save_pr_figure
 
 FIGURES = ("PR_curve.png", "confidence_curves.png", "confusion_matrix.png", "miss_rate.png")
+
+
+def require_place(folder: Path | None) -> None:
+    """Refuse a folder that cannot be one, before anything is measured; None asks for no figures.
+
+    Raises:
+        ResourceError: It is a file, or lies in one.
+    """
+    if folder is not None:
+        require_folder_place(folder, flag="--out")
 
 
 def save_figures(judgement: Judgement, folder: Path) -> None:

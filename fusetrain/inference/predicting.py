@@ -25,6 +25,7 @@ from fusetrain.inference.given_pairs import (
     GivenPairs,
     aspect_note,
     find_pairs,
+    given_alone,
     index_of,
     output_names,
 )
@@ -81,6 +82,7 @@ class Predicted:
     film: Path | None = None
 
 
+@given_alone()
 def predict(
     path: Path,
     *,
@@ -119,7 +121,7 @@ def predict(
     wanted = wanted or Wanted()
     inputs: Inputs = "both" if rgb and ir else "rgb" if rgb else "ir"
     films = find_films(rgb, ir, allow_shorter=wanted.allow_shorter)
-    given = films if films is not None else _told_pairs(rgb, ir, note)
+    given = films or _told_pairs(rgb, ir, note)
     if isinstance(given, GivenFilms):
         names, files = [given.name(0)], given.paths
     else:
@@ -210,9 +212,8 @@ class _Prediction:
         found = replace(inside, boxes_xyxy_px=inside.boxes_xyxy_px + given.storage.border_px)
         starts = np.searchsorted(found.image_ids, np.arange(len(given.pairs) + 1))
         with self.files as files:
-            for row, (name, start, stop) in enumerate(
-                zip(names, starts[:-1], starts[1:], strict=True)
-            ):
+            spans = zip(names, starts[:-1], starts[1:], strict=True)
+            for row, (name, start, stop) in enumerate(spans):
                 files.add(self._shown(name, given, row), _rows(found, slice(start, stop)))
         what = "pair" if self.inputs == "both" else "image"
         return Predicted(files.num_images, files.num_objects, what)

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fusetrain.errors import ResourceError, UsageError
+from fusetrain.errors import ResourceError, UsageError, reason
 from fusetrain.results.matching import ScoredBoxes
+from fusetrain.results.out_place import require_folder_place
 from fusetrain.results.pictures import DrawnBox, one_panel, side_by_side
 
 RESULTS = "predictions.json"
@@ -178,11 +179,13 @@ def yolo_lines(found: ScoredBoxes, size_hw: tuple[int, int]) -> Iterator[str]:
 
 
 def refuse_inputs(out: Path, inputs: Sequence[Path]) -> None:
-    """Raise if pictures would come to lie among the images that they show.
+    """Raise if pictures would come to lie among the images that they show, or below a file.
 
     Raises:
-        UsageError: They would.
+        UsageError: They would lie among the images.
+        ResourceError: The folder is a file, or lies in one.
     """
+    require_folder_place(out, flag="--out")
     if out.resolve() in {path.parent.resolve() for path in inputs}:
         raise UsageError(
             f"--out {out} holds the images themselves", expected="another folder, such as a new one"
@@ -206,4 +209,4 @@ def refuse_foreign(out: Path, names: Sequence[str], *, suffixes: Sequence[str]) 
 
 
 def _cannot_write(out: Path, error: OSError) -> ResourceError:
-    return ResourceError(f"{out} cannot be written: {error}", remedy="--out FOLDER")
+    return ResourceError(f"{out} cannot be written: {reason(error)}", remedy="--out FOLDER")

@@ -22,6 +22,7 @@ from fusetrain.data.files import read_bytes
 from fusetrain.errors import DataError, ResourceError
 from fusetrain.prepare.manifest import ManifestRow, write_manifest
 from fusetrain.prepare.plans import Plan, PlannedFile
+from fusetrain.results.out_place import require_no_file_above
 
 Link = Literal["none", "hard", "symbolic"]
 LINKS: tuple[Link, ...] = ("none", "hard", "symbolic")
@@ -56,6 +57,7 @@ def check_target(out: Path, root: Path) -> Path:
 
     Raises:
         DataError: It is in use, or inside the source.
+        ResourceError: It lies in a file.
     """
     target = Path(os.path.abspath(out))
     real, source = os.path.realpath(target), os.path.realpath(root)
@@ -71,6 +73,7 @@ def check_target(out: Path, root: Path) -> Path:
             where=str(out),
             expected="a folder that does not exist yet, or an empty one",
         )
+    require_no_file_above(out, flag="--out")
     return target
 
 

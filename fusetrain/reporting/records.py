@@ -16,6 +16,7 @@ from fusetrain.config.load import load_config
 from fusetrain.config.stages import run_epochs
 from fusetrain.results.history import best_row, read_history
 from fusetrain.results.run_dir import FUSION_GAIN, Row, RunDir
+from fusetrain.results.run_table import require_table
 from fusetrain.rules import config_checks
 
 KINDS = ("end", "stop", "start")  # of two within one millisecond the first of these is later
@@ -69,10 +70,11 @@ def read_run(path: Path) -> RunRecord:
         path: A run folder, a pointer to one, or its checkpoint.
 
     Raises:
-        RunError: There is no run, or its table cannot be read.
+        RunError: There is no run, or its table is lost or cannot be read.
         ConfigError: Its config is not one of this version.
     """
     run = RunDir.open(path)
+    require_table(run)
     config = load_config(run.config, checks=[config_checks]).config
     starts = run.events("start")
     history = read_history(run.csv)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fusetrain.errors import RunError, reason
 from fusetrain.results.run_dir import CSV_COLUMNS, Row
+from fusetrain.results.run_table import SEMICOLONS, has_semicolons, how_to_rewrite
 
 BEST_COLUMN = "metrics/mAP50-95(B)"
 METRICS = {"map50": "metrics/mAP50(B)", "map50_95": BEST_COLUMN}
@@ -27,12 +28,13 @@ def read_history(path: Path) -> list[Row]:
         RunError: It is not a table of ours.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8-sig", newline="") as file:
             return list(_rows(csv.DictReader(file, strict=True)))
     except FileNotFoundError:
         return []
     except (OSError, ValueError, csv.Error) as error:
-        raise RunError(f"{path} cannot be read: {reason(error)}") from error
+        what = f"{path} cannot be read: {reason(error)}"
+        raise RunError(what, remedy=how_to_rewrite(path)) from error
 
 
 def best_row(history: Sequence[Row]) -> Row | None:
@@ -54,15 +56,25 @@ def best_scores(path: Path) -> dict[str, float]:
 
 
 def _rows(table: csv.DictReader[str]) -> Iterator[Row]:
-    missing = [column for column in CSV_COLUMNS if column not in (table.fieldnames or ())]
+    header = table.fieldnames or ()
+    if has_semicolons(",".join(header)):
+        raise ValueError(SEMICOLONS)
+    missing = [column for column in CSV_COLUMNS if column not in header]
     if missing:
         raise ValueError(f"it has no column {missing[0]}")
     for cells in table:
         yield {
-            column: float(cell) if cell else None
+            column: _number(cell, column, table.line_num)
             for column, cell in cells.items()
             if isinstance(column, str) and not isinstance(cell, list)
         }
+
+
+def _number(cell: str | None, column: str, line: int) -> float | None:
+    try:
+        return float(cell) if cell else None
+    except ValueError:
+        raise ValueError(f"in line {line} {column} is {cell!r}, no number") from None
 
 
 def _score(row: Row) -> float:

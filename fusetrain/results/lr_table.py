@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fusetrain.errors import ResourceError, RunError, reason
+from fusetrain.results.run_table import SEMICOLONS, has_semicolons, how_to_rewrite
 
 OLD_KINDS = ("bias", "decay", "norm")
 KINDS = ("decay", "norm", "bias")
@@ -76,6 +77,7 @@ def read_lr_table(path: Path) -> LrTable:
             "the file has no learning rates",
             where=str(path),
             expected="columns `epoch` and `lr0`, `lr/pg0` … or `x/lr0` …, as in results.csv",
+            remedy=how_to_rewrite(path),
         )
     cells = {
         name: [_number(row[index], path, line, name) for line, row in lines]
@@ -167,28 +169,36 @@ def _read_cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             rows = [(reader.line_num, [cell.strip() for cell in row]) for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         what = f"the table cannot be read: {reason(error)}"
-        raise RunError(what, where=str(path)) from error
+        raise _unreadable(what, path) from error
     if not rows:
-        raise RunError("the table is empty", where=str(path))
+        raise _unreadable("the table is empty", path)
     header = rows[0][1]
+    if has_semicolons(",".join(header)):
+        raise _unreadable(f"the table cannot be read: {SEMICOLONS}", path)
     for line, row in rows[1:]:
         if len(row) != len(header):
             what = f"the row has {len(row)} cells, the header has {len(header)}"
-            raise RunError(what, where=f"{path}:{line}")
+            raise _unreadable(what, path, line)
     return header, rows[1:]
+
+
+def _unreadable(what: str, path: Path, line: int | None = None) -> RunError:
+    """Return the error of a table, with what writes it anew."""
+    where = str(path) if line is None else f"{path}:{line}"
+    return RunError(what, where=where, remedy=how_to_rewrite(path))
 
 
 def _number(cell: str, path: Path, line: int, column: str) -> float | None:
     try:
         return float(cell) if cell else None
     except ValueError:
-        raise RunError(f"{column} is {cell!r}, no number", where=f"{path}:{line}") from None
+        raise _unreadable(f"{column} is {cell!r}, no number", path, line) from None
 
 
 def _complete(cells: Sequence[float | None], path: Path, column: str) -> tuple[float, ...]:
     values = tuple(value for value in cells if value is not None and math.isfinite(value))
     if len(values) != len(cells):
-        raise RunError(f"{column} has empty or infinite cells", where=str(path))
+        raise _unreadable(f"{column} has empty or infinite cells", path)
     return values
 
 

@@ -16,17 +16,19 @@ from pydantic import ValidationError
 
 from fusetrain import build
 from fusetrain.build import TrainingData
+from fusetrain.checks.lacking import lacking
 from fusetrain.config.schema import Config, PlanChange
 from fusetrain.config.stages import run_epochs
+from fusetrain.data.index import scan_split
 from fusetrain.engine.checkpoint import NO_SLOT, TrainState
 from fusetrain.engine.weights import WeightsInfo
 from fusetrain.errors import ConfigError, DataError, RunError
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import require_data
 from fusetrain.runs.overrides import accepted_changes
-from fusetrain.runs.session import fingerprint
+from fusetrain.runs.session import contents_of, fingerprint
 from fusetrain.schedule.following import Decision, rescaled
-from fusetrain.schedule.planning import replanned
+from fusetrain.schedule.planning import moved_plans, replanned
 
 Note = Callable[[str], None]
 
@@ -60,15 +62,17 @@ def going_on(
     for change in accepted_changes(trained, wanted, is_change_accepted=accepted.change):
         note(change)
     config = _continued(wanted, trained, state=state)
-    data = _same_data(config, context, run=run, is_change_accepted=accepted.data_change)
-    if context["data"] != fingerprint(data):
+    data, is_other = _same_data(
+        config, context, run=run, is_change_accepted=accepted.data_change, note=note
+    )
+    if is_other:
         state.canvas_hw = []
     old_slot = state.slot
     steps, old_steps = _steps_per_epoch(config, data), context["steps_per_epoch"]
     if steps != old_steps or _group_of(config) != _group_of(trained):
         state.batches, state.slot, state.loss_sums = 0, state.epoch * steps, [0.0] * 4
         state.schedule = rescaled(state.schedule, steps / old_steps, slot=state.slot)
-        config = _rescaled(config, steps / old_steps)
+        config = _with_plans(config, moved_plans(config.schedule.plans, steps / old_steps))
         note(
             f"steps an epoch: {steps} now, {old_steps} before; epoch {state.epoch + 1} of the "
             "run starts anew"
@@ -113,7 +117,7 @@ def _plan_change(
         now.append(f"{plan.row(min(slot, last))[0]:.3g}")
         ends.append(f"{plan.row(last)[0]:.3g}")
     return (
-        f"plan: {' -> '.join(lengths)}; lr0 at step {new[2] + 1}: {' -> '.join(now)}, "
+        f"plan: {' -> '.join(lengths)}; lr0 of the next step: {' -> '.join(now)}, "
         f"at the end: {' -> '.join(ends)}"
     )
 
@@ -143,9 +147,14 @@ def _continued(wanted: Config, trained: Config, *, state: TrainState) -> Config:
 
 
 def _same_data(
-    config: Config, context: Mapping[str, Any], *, run: RunDir, is_change_accepted: bool
-) -> TrainingData:
-    """Open the data set, with the thermal window of the start.
+    config: Config,
+    context: Mapping[str, Any],
+    *,
+    run: RunDir,
+    is_change_accepted: bool,
+    note: Note,
+) -> tuple[TrainingData, bool]:
+    """Open the data set, with the thermal window of the start; return it and whether it changed.
 
     Raises:
         DataError: It is missing, or changed and that is not accepted.
@@ -154,37 +163,61 @@ def _same_data(
         raise DataError(
             "the data set of the run is not there",
             where=str(config.data),
-            remedy=f"fusetrain resume {shlex.quote(str(run.path))} --set data=DATA, if it moved",
+            remedy="the same command with --set data=DATA, if it moved",
         )
     start = WeightsInfo.from_json(context["weights"])
-    data = build.open_data(config, window=start.window)
+    spec = build.open_spec(config)
+    scans = {split: scan_split(spec, split) for split in build.TRAINING_SPLITS}
+    data = build.open_data(config, window=start.window, scans=scans)
     if data.train.class_names != start.class_names:
         raise DataError(
             f"the data set has the classes {', '.join(data.train.class_names)} now",
             where=str(data.spec.path),
             expected=f"those of the start: {', '.join(start.class_names)}",
         )
-    if context["data"] != fingerprint(data) and not is_change_accepted:
-        command = f"fusetrain resume {shlex.quote(str(run.path))} --accept-data-change"
+    change = _data_change(data, context, run)
+    if change and not is_change_accepted:
         raise DataError(
-            "the data set is not the one that the run was started with",
+            f"the data set is not the one that the run was started with: {change}",
             where=str(data.spec.path),
-            remedy=f"`{command}` goes on with what is there now",
+            remedy=f"`fusetrain check-data {shlex.quote(str(data.spec.path))}` looks at it; the "
+            "same command with --accept-data-change goes on with what is there now",
         )
-    return data
+    if change:
+        note(f"the data set changed: {change}")
+        for split, scan in scans.items():
+            for what in lacking(scan):
+                note(f"not in {split}: {what}; `fusetrain check-data` names all")
+    return data, bool(change)
+
+
+def _data_change(data: TrainingData, context: Mapping[str, Any], run: RunDir) -> str:
+    """Return in words how the data set differs from that of the last start; empty if it does not.
+
+    Checkpoints of earlier versions say nothing of contents.
+    """
+    if context["data"] == fingerprint(data):
+        known = context.get("contents")
+        is_same = known is None or known == contents_of(data)
+        return "" if is_same else "files of the same names and sizes have other contents"
+    splits = {"train": data.train, "val": data.val}
+    now = {
+        "pairs": {split: len(index) for split, index in splits.items()},
+        "boxes": {split: len(index.boxes) for split, index in splits.items()},
+    }
+    starts = run.events("start")
+    before = starts[-1] if starts else {}
+    told = [
+        f"{before[kind][split]} {split} {kind} then, {count} now"
+        for kind, counts in now.items()
+        for split, count in counts.items()
+        if isinstance(before.get(kind), dict) and before[kind].get(split) not in (None, count)
+    ]
+    return "; ".join(told) or "as many pairs and boxes, but other names, file sizes or labels"
 
 
 def _steps_per_epoch(config: Config, data: TrainingData) -> int:
     return -(-build.batches_per_epoch(config, len(data.train)) // config.train.accumulate)
-
-
-def _rescaled(config: Config, factor: float) -> Config:
-    """Return the config with its plans moved to steps of epochs that are ``factor`` as long."""
-    plans = [
-        PlanChange(from_step=round(plan.from_step * factor), epochs=plan.epochs)
-        for plan in config.schedule.plans
-    ]
-    return _with_plans(config, plans)
 
 
 def _with_plans(config: Config, plans: list[PlanChange]) -> Config:

@@ -18,8 +18,10 @@ from fusetrain.errors import DataError, FusetrainError, RunError
 from fusetrain.results.lr_table import Departure, LrTable, find_departures, read_lr_table
 from fusetrain.results.run_dir import RunDir
 from fusetrain.rules import config_checks
-from fusetrain.schedule.following import EVENT, Decision, merged
+from fusetrain.runs.spans import Span, spans_of
+from fusetrain.schedule.following import Decision
 from fusetrain.schedule.plan import SchedulePlan
+from fusetrain.schedule.planning import moved_plans
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,7 @@ class LoggedRun:
         folder: The run folder; None for a lone CSV file.
         table: Its learning rates.
         config: Its effective config; None for runs of other systems.
-        batches_per_epoch: As its first start logged them; None where that is not known.
-        decisions: What its schedule decided, where it follows the run.
+        spans: How long its epochs were, and what its schedule decided, where it follows the run.
         events: Sentences about events that changed the learning rates.
     """
 
@@ -55,9 +56,13 @@ class LoggedRun:
     folder: Path | None
     table: LrTable
     config: Config | None = None
-    batches_per_epoch: int | None = None
-    decisions: tuple[Decision, ...] = ()
+    spans: tuple[Span, ...] = ()
     events: tuple[str, ...] = ()
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Return what its schedule decided, by steps of its last epochs."""
+        return self.spans[-1].decisions if self.spans else ()
 
 
 def plan_of(
@@ -114,14 +119,13 @@ def open_run(path: Path) -> LoggedRun:
             )
         return LoggedRun(path.resolve().name, path, read_lr_table(path / "results.csv"))
     run = RunDir.open(path)
-    events = run.events()
+    events, config = run.events(), _load(run.config)
     return LoggedRun(
         run.path.name,
         run.path,
         read_lr_table(run.csv),
-        _load(run.config),
-        _batches_per_epoch(events),
-        _decisions(events),
+        config,
+        spans_of(events, accumulate=config.train.accumulate),
         _scale_sentences(events),
     )
 
@@ -138,18 +142,39 @@ def plan_of_run(run: LoggedRun) -> PlannedSchedule | None:
         return None
 
 
-def departures_of(run: LoggedRun, plan: SchedulePlan) -> list[Departure]:
+def departures_of(run: LoggedRun, planned: PlannedSchedule) -> list[Departure]:
     """Return where the logged rates differ from the plan at the last step of an epoch.
 
-    What a schedule that follows the run has decided is taken from the run, and replayed.
+    What a schedule that follows the run has decided is taken from the run, and replayed. Epochs
+    that had another length are held against the plan for epochs of that length.
     """
-    plan = plan.decided(run.decisions)
+    plans = _plans_by_span(run, planned)
 
     def planned_row(epoch: int) -> Sequence[float] | None:
+        plan = next(plan for first, plan in reversed(plans) if first < max(1, epoch))
         known = 1 <= epoch <= plan.epochs
         return plan.row(plan.last_step_of(epoch - 1)) if known else None
 
-    return find_departures(run.table, plan.columns, planned_row)
+    return find_departures(run.table, planned.plan.columns, planned_row)
+
+
+def _plans_by_span(run: LoggedRun, planned: PlannedSchedule) -> list[tuple[int, SchedulePlan]]:
+    """Return the first epoch, from 0, and the plan of each span; one where all are as planned."""
+    steps = planned.plan.steps_per_epoch
+    own = planned.plan.decided(run.decisions)
+    if not run.spans or run.spans[-1].steps != steps:
+        return [(0, own)]
+    plans = []
+    for span in run.spans[:-1]:
+        schedule = planned.config.schedule
+        moved = moved_plans(schedule.plans, span.steps / steps)
+        config = planned.config.model_copy(
+            update={"schedule": schedule.model_copy(update={"plans": moved})}
+        )
+        plan = plan_from_config(config, steps_per_epoch=span.steps)
+        plans.append((span.first_epoch, plan.decided(span.decisions)))
+    plans.append((run.spans[-1].first_epoch, own))
+    return [(0, plans[0][1]), *plans[1:]]
 
 
 def _load(path: Path) -> Config:
@@ -167,30 +192,8 @@ def _has_same_batches(run: LoggedRun, config: Config) -> bool:
 
 
 def _steps_per_epoch(run: LoggedRun, config: Config) -> int | None:
-    batches = run.batches_per_epoch
-    return None if batches is None else -(-batches // config.train.accumulate)
-
-
-def _batches_per_epoch(events: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return the batches of an epoch as first logged."""
-    counts = (event.get("batches_per_epoch") for event in events)
-    return next((count for count in counts if isinstance(count, int) and count >= 1), None)
-
-
-def _decisions(events: Sequence[Mapping[str, Any]]) -> tuple[Decision, ...]:
-    """Return what the schedule decided.
-
-    A run that was killed may have decided about steps after the one it was resumed at; these
-    decisions were lost with it, and made anew. So it is where a run was rolled back.
-    """
-    kept: list[Decision] = []
-    for event in events:
-        slot = event.get("slot")
-        if event.get("event") in ("start", "rollback") and isinstance(slot, int):
-            kept = [decision for decision in kept if decision.step <= slot]
-        elif event.get("event") == EVENT and (decision := Decision.from_json(event)):
-            kept.append(decision)
-    return merged(kept)
+    """Return the steps of an epoch of a config by the last epochs of a run; None if not known."""
+    return -(-run.spans[-1].batches // config.train.accumulate) if run.spans else None
 
 
 def _scale_sentences(events: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from fusetrain.engine.checkpoint import TrainState
 from fusetrain.engine.keeper import RunKeeper
 from fusetrain.results.metrics import DetectionMetrics
 from fusetrain.results.run_dir import RunDir
-from fusetrain.runs.session import Session, fingerprint
+from fusetrain.runs.session import Session, contents_of, fingerprint
 from fusetrain.schedule.plan import GroupKey
 
 
@@ -52,6 +52,7 @@ def _context(session: Session) -> dict[str, Any]:
         **machines.surroundings(session.machine),
         "world_size": distributed.world_size(),
         "data": fingerprint(session.data),
+        "contents": contents_of(session.data),
         "steps_per_epoch": session.plan.steps_per_epoch,
         "config": session.config.model_dump(mode="json"),
         "weights": session.info.to_json(),
@@ -71,6 +72,7 @@ def start_event(session: Session, state: TrainState) -> dict[str, Any]:
         "pairs": {"train": pairs, "val": len(session.data.val)},
         "boxes": {"train": len(session.data.train.boxes), "val": len(session.data.val.boxes)},
         "batches_per_epoch": build.batches_per_epoch(session.config, pairs),
+        "steps_per_epoch": session.plan.steps_per_epoch,
         **({} if session.data.findings is None else {"findings": session.data.findings}),
         "slot": state.slot,
         "epochs": run_epochs(session.config),

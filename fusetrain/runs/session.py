@@ -17,6 +17,7 @@ from fusetrain import build, distributed, launched
 from fusetrain.build import TrainingData
 from fusetrain.config.schema import Config
 from fusetrain.config.stages import run_epochs
+from fusetrain.data.contents import sampled_contents
 from fusetrain.detector.detector import FusionDetector
 from fusetrain.detector.kinds import DetectorSpec, build_detector
 from fusetrain.detector.singles import SideBySide
@@ -197,6 +198,11 @@ def _trained_with(config: Config, data: TrainingData) -> TrainedWith:
 def fingerprint(data: TrainingData) -> str:
     """Return what identifies the files and labels of both splits."""
     return f"{data.train.fingerprint()} {data.val.fingerprint()}"
+
+
+def contents_of(data: TrainingData) -> str:
+    """Return what identifies the contents of some files of both splits."""
+    return f"{sampled_contents(data.train)} {sampled_contents(data.val)}"
 
 
 def _replicated(model: torch.nn.Module, config: Config, machine: Machine) -> torch.nn.Module:

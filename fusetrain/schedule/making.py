@@ -23,6 +23,7 @@ from fusetrain.schedule.following import FollowingCurve
 from fusetrain.schedule.pieces import sequence_from
 
 TORCH = "torch:"
+TORCH_PATH = "torch.optim.lr_scheduler"
 SEQUENCE = "sequence"
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
@@ -33,7 +34,7 @@ def class_of(name: str) -> Any:
     Raises:
         ConfigError: It is not known, cannot be imported or is no curve.
     """
-    if problem := SCHEDULES.problem(name):
+    if problem := _name_problem(name):
         raise ConfigError(problem)
     if name.startswith(TORCH):
         from fusetrain.schedule import torch_replay
@@ -45,6 +46,26 @@ def class_of(name: str) -> Any:
     if problem := _class_problem(curve_class):
         raise ConfigError(f"schedule {name!r} {problem}")
     return curve_class
+
+
+def _name_problem(name: str) -> str | None:
+    """Return why a name is none of a schedule, with the one that was meant, or None.
+
+    A class of torch under its own name, or under its path in torch, is known as ``torch:<class>``.
+    """
+    is_path = name.startswith((f"{TORCH_PATH}:", f"{TORCH_PATH}."))
+    problem = f"unknown schedule {name!r}" if is_path else SCHEDULES.problem(name)
+    own_name = name.removeprefix(TORCH_PATH).lstrip(".:") if is_path else name
+    if problem is None or not own_name[:1].isupper():
+        return problem
+    from fusetrain.schedule import torch_replay
+
+    of_torch = torch_replay.class_problem(f"{TORCH}{own_name}")
+    if of_torch is None:
+        return f"unknown schedule {name!r}; did you mean '{TORCH}{own_name}'?"
+    tells_more = is_path or own_name in torch_replay.INSTEAD
+    tells_more |= "did you mean" in of_torch and "did you mean" not in problem
+    return f"unknown schedule {name!r}; {TORCH}{own_name} {of_torch}" if tells_more else problem
 
 
 def _class_problem(curve_class: Any) -> str | None:
@@ -121,7 +142,21 @@ def _put_value(arguments: dict[str, Any], item: Field[Any], hint: Any, *, time: 
     if item.name in arguments:
         given = arguments[item.name]
         value = in_steps(given, time, marks=marks) if marks else given
-        arguments[item.name] = _checked(hint, value, given=given)
+        try:
+            arguments[item.name] = _checked(hint, value, given=given)
+        except ValueError:
+            if marks and value == 0:
+                raise ValueError(_too_short(given, time)) from None
+            raise
+
+
+def _too_short(given: Any, time: CurveTime) -> str:
+    """Return why a time of no steps is too short, in steps and in what was given."""
+    rule = f"should be at least 1 step, not {given!r}"
+    if isinstance(given, Mapping) or given == 0 or not time.is_known:
+        return rule
+    steps = given * time.steps_per_epoch
+    return f"{rule} epochs: {steps:g} steps of {time.steps_per_epoch} an epoch are rounded to 0"
 
 
 def _inner(

@@ -102,6 +102,13 @@ def replanned(
     return [*past, PlanChange(from_step=from_step, epochs=new_epochs)]
 
 
+def moved_plans(plans: Sequence[PlanChange], factor: float) -> list[PlanChange]:
+    """Return `schedule.plans` for epochs that are ``factor`` as long."""
+    return [
+        PlanChange(from_step=round(plan.from_step * factor), epochs=plan.epochs) for plan in plans
+    ]
+
+
 def _checked_changes(
     settings: ScheduleSettings, epochs: int, steps_per_epoch: int
 ) -> Sequence[PlanChange]:

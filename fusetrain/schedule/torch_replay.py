@@ -14,11 +14,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from fusetrain.config.faults import shown
 from fusetrain.errors import did_you_mean, nearest
 from fusetrain.schedule.curves import Compose, no_setting
 
 PREFIX = "torch:"
 GIVEN = ("self", "optimizer", "last_epoch", "verbose")
+MADE_OF_OTHERS = "is made of other schedulers; `sequence` runs curves one after another"
+INSTEAD = {
+    "ReduceLROnPlateau": "needs a metric; `plateau` is the same schedule with one",
+    "SequentialLR": MADE_OF_OTHERS,
+    "ChainedScheduler": MADE_OF_OTHERS,
+}
 KeyProblems = list[tuple[tuple[str | int, ...], str]]
 
 
@@ -62,10 +69,8 @@ def class_problem(name: str) -> str | None:
     from torch.optim import lr_scheduler
 
     wanted = name.removeprefix(PREFIX)
-    if wanted == "ReduceLROnPlateau":
-        return "needs a metric; `plateau` is the same schedule with one"
-    if wanted in ("SequentialLR", "ChainedScheduler"):
-        return "is made of other schedulers; `sequence` runs curves one after another"
+    if wanted in INSTEAD:
+        return INSTEAD[wanted]
     base = lr_scheduler.LRScheduler
     known = [
         key
@@ -100,7 +105,9 @@ def replay(
         rates, momenta = _run(scheduler_class, options, lr0=lr0, length=length)
     # A class of torch may raise anything for options that do not suit it.
     except Exception as error:
-        return None, [(("name",), f"{name} cannot be run for {length} steps: {error}")]
+        given = ", ".join(f"{key}: {shown(value)}" for key, value in options.items())
+        what = f"{name} cannot be run for {length} steps" + (f" with {given}" if given else "")
+        return None, [(("name",), f"{what}; torch says: {type(error).__name__}: {error}")]
     if not all(math.isfinite(rate) and rate >= 0.0 for rate in rates):
         return None, [(("name",), f"{name} gives rates that are negative or not finite")]
     factors = tuple(rate / lr0 for rate in rates)

@@ -41,7 +41,7 @@ class Wish:
     def config(self, values: Sequence[str] = ()) -> Config:
         """Return the settings with more ``--set``; paths hold from the working folder."""
         loaded = load_config(self.path, (*self.sets, *values), checks=[config_checks])
-        return loaded.placed(self.data)
+        return loaded.anew(self.data)
 
 
 def wish_of(
@@ -67,7 +67,7 @@ def wish_of(
         RunError: There are no weights to start from where the config says.
     """
     loaded = load_config(path, sets, checks=[config_checks])
-    settings = loaded.placed(data)
+    settings = loaded.anew(data)
     require_data(settings)
     require_trackers(settings)
     require_weights(settings)

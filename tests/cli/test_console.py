@@ -134,3 +134,24 @@ def _drawn(target: Console) -> str:
     with target.capture() as captured:
         target.print("[red]red[/red]", end="")
     return captured.get()
+
+
+@pytest.mark.parametrize(("columns", "tables"), [("40", 2), ("80", 1)])
+def test_table_is_parted_where_its_columns_do_not_fit(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    columns: str,
+    tables: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    heads = ("class", "boxes", "precision", "recall", "mAP50", "mAP50-95", "MR^-2")
+    rows = [("all", 46, *["0.966"] * 5), ("person", 46, *["0.100"] * 5)]
+    console.print_table(heads, rows, title="part by part", right=heads[1:])
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= int(columns)
+    words = out.split()
+    for head in heads[1:]:
+        assert words.count(head) == 1
+    assert words.count("class") == words.count("person") == tables
+    assert words.count("0.966") == 5
+    assert out.count("part by part, continued") == tables - 1

@@ -407,3 +407,26 @@ def test_data_set_that_is_not_there_can_be_done_without(capsys: pytest.CaptureFi
     assert run(["plot-lr", "--config", str(path), "--no-terminal"]) == 4
     assert "--steps-per-epoch N" in capsys.readouterr().err
     assert run(["plot-lr", "--config", str(path), "--steps-per-epoch", "5", "--no-terminal"]) == 0
+
+
+@pytest.mark.parametrize("option", ["--csv", "--out"])
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (["exp"], "exp/results.csv"),
+        (["exp"], "other/results.csv"),
+        (["exp/results.csv"], "exp/results.csv"),
+        (["exp"], "exp/config.yaml"),
+        (["--config", "train.yaml", "--steps-per-epoch", "5"], "train.yaml"),
+    ],
+)
+def test_nothing_that_is_read_is_overwritten(
+    arguments: list[str], file: str, option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = write_config()
+    write_run("exp", config, num_epochs=4)
+    write_run("other", config, num_epochs=4)
+    before = Path(file).read_bytes()
+    assert run(["plot-lr", *arguments, option, file]) == 2
+    assert Path(file).read_bytes() == before
+    assert file in capsys.readouterr().err

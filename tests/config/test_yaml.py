@@ -80,6 +80,7 @@ def test_nan_is_a_number() -> None:
         ("a: &x [*x]", "f.yaml:1:4", "contains itself"),
         ("? [a]\n: 1", "f.yaml:1:3", "a key must be text"),
         ("true: 1", "f.yaml:1:1", "a key must be text"),
+        ("x: &a {b: 1}\ny: {<<: *a, c: 1}", "f.yaml:2:5", "merge keys (`<<`) are not read"),
         ("~: 1", "f.yaml:1:1", "a key must be text"),
         ("a: b\nc: \x07", "f.yaml:2:4", "U+0007"),
         ("[" * 2000, "f.yaml:1:65", "nested deeper"),

@@ -131,7 +131,7 @@ def test_export_of_an_export_and_odd_names_are_refused(exported: Exported, tmp_p
         export_onnx(weights, weights, is_dynamic=False, with_nms=True)
     assert weights.read_bytes() == before
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResourceError, match="cannot be written"):
+    with pytest.raises(ResourceError, match="cannot be made"):
         export_onnx(weights, tmp_path / "file" / "a.onnx", is_dynamic=False, with_nms=True)
 
 

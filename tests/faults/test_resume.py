@@ -247,7 +247,7 @@ def test_row17_setting_that_makes_another_training_is_asked_for_first(
     err = capsys.readouterr().err
     assert "changed: train.batch: 2 -> 4" in err
     assert "steps an epoch: 1 now, 2 before" in err
-    assert "plan: 2 epochs (4 steps) -> 3 epochs (3 steps); lr0 at step 3: " in err
+    assert "plan: 2 epochs (4 steps) -> 3 epochs (3 steps); lr0 of the next step: " in err
     assert [row["epoch"] for row in there.rows()] == ["1", "2", "3"]
 
 

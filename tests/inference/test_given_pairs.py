@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fusetrain.errors import DataError
-from fusetrain.inference.given_pairs import aspect_note, find_pairs, index_of, output_names
+from fusetrain.data.decode import ImageError
+from fusetrain.data.image import read_rgb
+from fusetrain.errors import DataError, UsageError
+from fusetrain.inference.given_pairs import (
+    aspect_note,
+    find_pairs,
+    given_alone,
+    index_of,
+    output_names,
+)
 
 
 def image(path: Path, size: tuple[int, int] = (40, 30)) -> Path:
@@ -49,6 +57,39 @@ def test_images_without_one_partner_are_counted(folders: tuple[Path, Path]) -> N
 def test_two_files_are_a_pair_whatever_they_are_called(folders: tuple[Path, Path]) -> None:
     pair = image(folders[0] / "day.jpg"), image(folders[1] / "heat.png")
     assert find_pairs(*pair).pairs == (pair,)
+
+
+def test_one_path_for_both_has_to_hold_both(folders: tuple[Path, Path]) -> None:
+    plain, whole = folders
+    image(plain / "a.jpg")
+    image(plain / "b.png")
+    for path in (plain, plain / "a.jpg", plain / "b.png"):
+        with pytest.raises(UsageError, match="which does not hold both") as caught:
+            find_pairs(path, path)
+        assert "leave --ir out" in caught.value.remedy
+    whole.mkdir()
+    Image.new("RGBA", (40, 30)).save(whole / "four.png")
+    pages = [Image.new("L", (40, 30), grey) for grey in range(4)]
+    pages[0].save(whole / "pages.tif", save_all=True, append_images=pages[1:])
+    for path in (whole, whole / "four.png", whole / "pages.tif"):
+        assert find_pairs(path, path).storage.channels == "rgbt"
+
+
+def test_an_unreadable_file_for_both_is_left_to_be_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"no image")
+    assert find_pairs(path, path).pairs == ((path, path),)
+
+
+def test_errors_of_images_given_alone_name_no_data_set(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"no image")
+    with pytest.raises(ImageError) as caught, given_alone():
+        read_rgb(path)
+    assert (caught.value.where, caught.value.remedy) == (str(path), "")
+    with pytest.raises(ImageError) as caught:
+        read_rgb(path)
+    assert "check-data" in caught.value.remedy
 
 
 def test_nothing_to_pair_is_a_data_error(folders: tuple[Path, Path]) -> None:

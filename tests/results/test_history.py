@@ -1,5 +1,6 @@
 """results.csv read back, and the best epoch in it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,3 +50,32 @@ def test_foreign_or_damaged_table_is_an_error_of_the_run(tmp_path: Path, text: s
     path.write_text(text, encoding="utf-8")
     with pytest.raises(RunError, match=r"results\.csv cannot be read"):
         read_history(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace(",", ";"), "parted by semicolons"),
+        (lambda text: text.replace("0.25", "fast"), "in line 2 time is 'fast', no number"),
+    ],
+)
+def test_unreadable_table_says_why_and_what_writes_it_anew(
+    tmp_path: Path, change: Callable[[str], str], words: str
+) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(change(csv_text([row(1, 0.1)], 1)), encoding="utf-8")
+    with pytest.raises(RunError, match=words) as caught:
+        read_history(path)
+    assert caught.value.remedy == ""
+    (tmp_path / "weights").mkdir()
+    for name in ("config.yaml", "weights/last.pt"):
+        (tmp_path / name).touch()
+    with pytest.raises(RunError, match=words) as caught:
+        read_history(path)
+    assert caught.value.remedy == f"`fusetrain resume {tmp_path}` writes it anew"
+
+
+def test_byte_order_mark_of_a_spreadsheet_is_no_part_of_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "results.csv"
+    path.write_text(csv_text([row(1, 0.1)], 1), encoding="utf-8-sig")
+    assert read_history(path) == [row(1, 0.1)]

@@ -70,6 +70,7 @@ def test_a_table_without_rows_has_no_epochs(tmp_path: Path) -> None:
     [
         ("", "is empty"),
         ("a,b\n1,2\n", "no learning rates"),
+        ("epoch;lr0\n1;0,1\n", "parted by semicolons"),
         ("epoch,lr0\n1,0.1\n2\n", "results.csv:3: the row has 1 cells, the header has 2"),
         ("epoch,lr0\n1,fast\n", "results.csv:2: lr0 is 'fast', no number"),
         ("epoch,lr0\n1,\n", "lr0 has empty or infinite cells"),

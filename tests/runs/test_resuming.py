@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from fusetrain.build import plan_from_config
 from fusetrain.cli.app import run
@@ -28,6 +29,11 @@ RUN = "runs/exp"
 def folder(home: Path) -> Path:
     """A run of two epochs of two steps; four pairs to train on, two in a batch."""
     return home / RUN
+
+
+def flat(text: str) -> str:
+    """Return what was printed as one line, without the rims of panels."""
+    return " ".join(text.replace("│", " ").split())
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -150,7 +156,7 @@ def test_epochs_of_another_length_start_anew_with_the_rates_of_their_epoch(
     lose_two_training_pairs(home)
     words = ["resume", RUN, "--set", "train.epochs=4"]
     assert run(words) == 4
-    assert "fusetrain resume runs/exp --accept-data-change" in capsys.readouterr().err
+    assert "4 train pairs then, 2 now" in flat(capsys.readouterr().err)
     assert run([*words, "--accept-data-change"]) == 0
     assert "steps an epoch: 1 now, 2 before" in capsys.readouterr().err
     assert [row["epoch"] for row in rows(folder)] == ["1", "2", "3", "4"]
@@ -158,6 +164,85 @@ def test_epochs_of_another_length_start_anew_with_the_rates_of_their_epoch(
     first = 1 if is_in_the_middle else 2
     assert [float(row["lr0"]) for row in rows(folder)[first:]] == [
         plan.row(epoch)[0] for epoch in range(first, 4)
+    ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train.epochs=4",),
+        ("train.epochs=4", "train.batch=1"),
+        ("train.epochs=4", "train.batch=3", "train.accumulate=2"),
+    ],
+)
+def test_a_run_whose_epochs_changed_their_length_followed_its_plan(
+    folder: Path, capsys: Capture, words: tuple[str, ...]
+) -> None:
+    sets = [part for word in words for part in ("--set", word)]
+    assert run(["resume", RUN, "--accept-change", *sets]) == 0
+    assert run(["plot-lr", "--config", f"{RUN}/config.yaml", RUN, "--no-terminal"]) == 0
+    assert run(["plot-lr", RUN, "--csv", "lr.csv", "--no-terminal"]) == 0
+    with Path("lr.csv").open() as file:
+        planned = list(csv.DictReader(file))
+    assert float(planned[-1]["lr0"]) == float(rows(folder)[-1]["lr0"])
+    table = (folder / "results.csv").read_text()
+    changed = table.replace(rows(folder)[0]["lr0"], "0.5")
+    (folder / "results.csv").write_text(changed)
+    assert run(["plot-lr", "--config", f"{RUN}/config.yaml", RUN, "--no-terminal"]) == 8
+    capsys.readouterr()
+
+
+@pytest.mark.fault(18)
+def test_pictures_that_changed_without_changing_their_size_are_seen(
+    home: Path, capsys: Capture
+) -> None:
+    path = home / "set/images/train/train_001.jpg"
+    size = path.stat().st_size
+    Image.new("RGB", (64, 48), (9, 90, 200)).save(path, quality=20)
+    path.write_bytes(path.read_bytes().ljust(size, b"\0"))
+    words = ["resume", RUN, "--set", "train.epochs=3"]
+    assert run(words) == 4
+    assert "files of the same names and sizes have other contents" in flat(capsys.readouterr().err)
+    assert run([*words, "--accept-data-change"]) == 0
+    assert "note: the data set changed: files of the same" in flat(capsys.readouterr().err)
+    assert run(["resume", RUN, "--set", "train.epochs=4"]) == 0
+
+
+def test_a_run_of_a_version_that_noted_no_contents_goes_on(folder: Path, capsys: Capture) -> None:
+    content, file, _ = read_newest(folder / "weights")
+    del content["context"]["contents"]
+    write_durably(file, pack(content))
+    assert run(["resume", RUN, "--set", "train.epochs=3"]) == 0
+    assert "data set changed" not in capsys.readouterr().err
+
+
+def test_what_a_changed_set_lacks_is_told_with_the_change(home: Path, capsys: Capture) -> None:
+    (home / "set/images/train/train_000.jpg").unlink()
+    with (home / "set/labels/train/train_001.txt").open("a") as file:
+        file.write("garbage\n")
+    words = ["resume", RUN, "--set", "train.epochs=3", "--accept-data-change"]
+    assert run(words) == 0
+    told = flat(capsys.readouterr().err)
+    assert "the data set changed: 4 train pairs then, 3 now" in told
+    assert "not in train: 1 image without partner, such as imagesIR/train/train_000.png" in told
+    assert "not in train: 1 faulty label (1 L01), such as labels/train/train_001.txt:" in told
+
+
+def test_a_new_training_with_the_config_of_an_extended_run_has_a_plan_of_its_own(
+    home: Path, capsys: Capture
+) -> None:
+    assert run(["resume", RUN, "--set", "train.epochs=3"]) == 0
+    assert "extended" not in capsys.readouterr().err
+    command = ["train", "--config", f"{RUN}/config.yaml", "--name", "again"]
+    assert run([*command, "--set", "train.epochs=4", "--dry-run"]) == 0
+    assert run(command) == 0
+    told = flat(capsys.readouterr().err)
+    assert told.count("its `schedule.plans` are left out: a new training of 3 epochs") == 1
+    again = home / "runs/again"
+    assert config_of(again).schedule.plans == []
+    plan = plan_from_config(config_of(again), steps_per_epoch=2)
+    assert [float(row["lr0"]) for row in rows(again)] == [
+        plan.row(plan.last_step_of(epoch))[0] for epoch in range(3)
     ]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fusetrain.config.schema import PARTS, ScheduleSettings
+from fusetrain.errors import ConfigError
 from fusetrain.schedule.options import curve_problems, length_in_steps
 from fusetrain.schedule.plan import SchedulePlan
 from fusetrain.schedule.planning import make_plan
@@ -98,6 +99,13 @@ def test_good_settings_have_no_problems(schedule: dict[str, Any]) -> None:
     ("schedule", "key", "words"),
     [
         ({"name": "cosin"}, "name", "did you mean 'cosine'?"),
+        ({"name": "Cosine"}, "name", "did you mean 'cosine'?"),
+        ({"name": "StepLR"}, "name", "unknown schedule 'StepLR'; did you mean 'torch:StepLR'?"),
+        ({"name": "torch.optim.lr_scheduler.StepLR"}, "name", "did you mean 'torch:StepLR'?"),
+        ({"name": "torch.optim.lr_scheduler:StepLR"}, "name", "did you mean 'torch:StepLR'?"),
+        ({"name": "CosineAnnealingLR"}, "name", "did you mean 'torch:CosineAnnealingLR'?"),
+        ({"name": "ReduceLROnPlateau"}, "name", "`plateau` is the same schedule"),
+        ({"name": "Foo"}, "name", "unknown schedule 'Foo'; known: cosine,"),
         ({"lfr": 0.1}, "lfr", "did you mean 'lrf'?"),
         ({"warmpu": {}}, "warmpu", "did you mean 'warmup'?"),
         ({"zzz": 1}, "zzz", "known: lrf, t_max, eta_min"),
@@ -108,7 +116,8 @@ def test_good_settings_have_no_problems(schedule: dict[str, Any]) -> None:
         ({"lrf": float("nan")}, "lrf", "finite"),
         ({"eta_min": -1}, "eta_min", "a rate of at least 0, not -1"),
         ({"eta_min": 1e-5, "lrf": 0.1}, "eta_min", "not both"),
-        ({"t_max": 0}, "t_max", "greater than or equal to 1, not 0"),
+        ({"t_max": 0}, "t_max", "should be at least 1 step, not 0"),
+        ({"t_max": {"steps": 0}}, "t_max", "should be at least 1 step, not {'steps': 0}"),
         ({"t_max": {"epochs": 3}}, "t_max", "number of epochs or {steps: N}"),
         ({"t_max": {"steps": 1.5}}, "t_max", "number of epochs or {steps: N}"),
         ({"t_max": [3]}, "t_max", "not [3]"),
@@ -125,6 +134,13 @@ def test_a_wrong_parameter_is_named(schedule: dict[str, Any], key: str, words: s
     ((keys, message),) = problems_of(schedule)
     assert keys == (key,)
     assert words in message
+
+
+def test_less_than_a_step_is_told_in_steps_once_an_epoch_has_a_length() -> None:
+    with pytest.raises(ConfigError) as caught:
+        plan_of({"name": "cosine_restarts", "t0": 0.04})
+    words = "not 0.04 epochs: 0.4 steps of 10 an epoch are rounded to 0"
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(

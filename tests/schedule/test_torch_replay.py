@@ -106,6 +106,12 @@ def test_every_class_of_torch_is_tried_or_refused() -> None:
         ({"name": "torch:LambdaLR", "lr_lambda": "lambda s: s"}, "name", "cannot be run"),
         ({"name": "torch:OneCycleLR", "max_lr": 1}, "name", "cannot be run"),
         ({"name": "torch:ConstantLR", "factor": -1}, "name", "cannot be run"),
+        (
+            {"name": "torch:StepLR", "step_size": "abc"},
+            "name",
+            "steps with step_size: 'abc'; torch says: TypeError: unsupported",
+        ),
+        ({"name": "torch:StepLR", "step_size": 0}, "name", "with step_size: 0; torch says: Zero"),
     ],
 )
 def test_what_cannot_be_used_is_named(schedule: dict[str, Any], key: str, words: str) -> None:
