@@ -116,9 +116,12 @@ def _check_usage(
         raise UsageError(
             "nothing to draw", expected="a run folder, or --config FILE, or both of them"
         )
-    if steps_per_epoch is not None and (not configs or steps_per_epoch < 1):
+    if steps_per_epoch is not None and steps_per_epoch < 1:
+        raise UsageError(f"--steps-per-epoch {steps_per_epoch}", expected="a whole number from 1")
+    if steps_per_epoch is not None and not configs:
         raise UsageError(
-            f"--steps-per-epoch {steps_per_epoch}", expected="a whole number from 1, with --config"
+            "--steps-per-epoch is for the plan of a config, and none is given",
+            expected="--config FILE; a run knows its steps",
         )
     if out is not None and out.suffix.lower() not in SUFFIXES:
         raise UsageError(f"--out {out}", expected="a file name that ends in .png or .svg")

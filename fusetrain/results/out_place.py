@@ -21,7 +21,7 @@ def require_folder_place(folder: Path, *, flag: str) -> None:
         raise ResourceError(
             f"{flag} {folder} is a file, not a folder",
             expected="a folder, new or not",
-            remedy=f"name another place by {flag}",
+            remedy=f"choose another {flag}",
         )
     require_no_file_above(folder, flag=flag)
 
@@ -39,5 +39,5 @@ def require_no_file_above(path: Path, *, flag: str) -> None:
     if file := next((above for above in path.parents if above.is_file()), None):
         raise ResourceError(
             f"{flag} {path} cannot be made: {file} is a file, not a folder",
-            remedy=f"name another place by {flag}",
+            remedy=f"choose another {flag}",
         )

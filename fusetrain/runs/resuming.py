@@ -27,7 +27,7 @@ from fusetrain.engine.machine import Machine, surroundings
 from fusetrain.engine.signals import stop_on_signals
 from fusetrain.engine.weights import WeightsInfo
 from fusetrain.errors import RunError
-from fusetrain.results.run_dir import RunDir
+from fusetrain.results.run_dir import RunDir, csv_text
 from fusetrain.runs.continuing import Accepted, going_on
 from fusetrain.runs.reporters import RunReporter
 from fusetrain.runs.session import Session, assemble, choose_machine
@@ -96,7 +96,7 @@ def resume(
         trained_as = WeightsInfo.from_json(content["context"]["weights"]).detector
         session = assemble(config, data, machine, spec=trained_as)
         restore(content, session.detector, session.runner)
-        _rewrite_table(run, state, session)
+        _rewrite_table(run, state, session, file, note=reporter.on_note)
         if state.stopped_early or state.epoch >= run_epochs(config):
             reporter.on_note(
                 f"nothing is left to train: the run is finished after {state.epoch} epochs; "
@@ -130,10 +130,33 @@ def _require_context(context: Mapping[str, Any], file: Path) -> None:
         raise RunError(f"{file}: it does not say what it was trained with: {', '.join(missing)}")
 
 
-def _rewrite_table(run: RunDir, state: TrainState, session: Session) -> None:
-    """Write results.csv as the checkpoint has it; a crash may have come between the two."""
-    if distributed.is_main():
-        run.write_csv(state.history, len(session.runner.optimizer.param_groups))
+def _rewrite_table(
+    run: RunDir, state: TrainState, session: Session, file: Path, *, note: Note
+) -> None:
+    """Write results.csv as the checkpoint has it; a crash may have come between the two.
+
+    Rows of epochs that both have are the same, unless one of them was edited or exchanged.
+    """
+    if not distributed.is_main():
+        return
+    num_groups = len(session.runner.optimizer.param_groups)
+    rows = csv_text(state.history, num_groups).splitlines()[1:]
+    pairs = zip(_rows_of(run.csv), rows, strict=False)
+    epoch = next((epoch for epoch, (old, new) in enumerate(pairs, 1) if old != new), None)
+    if epoch is not None:
+        note(
+            f"results.csv says otherwise of epoch {epoch} than {file.name} and is written anew: "
+            "was one of them edited, or is it of another run?"
+        )
+    run.write_csv(state.history, num_groups)
+
+
+def _rows_of(table: Path) -> list[str]:
+    """Return the lines of a table below its header; none where it cannot be read."""
+    try:
+        return table.read_text(encoding="utf-8-sig").splitlines()[1:]
+    except (OSError, UnicodeDecodeError):
+        return []
 
 
 def _placed(wanted: LoadedConfig, machine: Machine) -> Config:

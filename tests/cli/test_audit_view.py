@@ -50,7 +50,7 @@ def test_each_code_has_its_first_places_its_numbers_and_its_remedy() -> None:
     assert "l/5.txt:3" in text
     assert "l/6.txt" not in text
     assert "… and 3 more (all with --json)" in text
-    assert "  next: Divide by the size of the visible image.\n" in text
+    assert "  next: Write shares of the visible image in text files, px in JSON and XML.\n" in text
     assert "b.png: three different channels (chroma 7.25)" in text
 
 

@@ -287,7 +287,8 @@ def test_file_in_place_of_the_output_folder_exits_6(
     home: Path, refused: Callable[..., str]
 ) -> None:
     (home / "out").write_text("")
-    assert "--out FOLDER" in refused("predict", RUN, *FOLDERS, "--out", "out", code=6)
+    told = refused("predict", RUN, *FOLDERS, "--out", "out", code=6)
+    assert "--out out is a file, not a folder" in told
 
 
 def test_progress_counts_every_pair_once(home: Path) -> None:

@@ -263,6 +263,22 @@ def test_other_number_of_threads_is_said_to_be_inexact(folder: Path, capsys: Cap
     assert len(rows(folder)) == 3
 
 
+def test_rows_that_the_checkpoint_has_otherwise_are_asked_about(
+    home: Path, folder: Path, capsys: Capture
+) -> None:
+    told = "results.csv says otherwise of epoch 1 than last.pt and is written anew"
+    assert run(["resume", RUN]) == 0
+    assert "says otherwise" not in capsys.readouterr().err
+    before = (folder / "results.csv").read_text()
+    other = home / "runs/other"
+    assert run(["train", "--config", "train.yaml", "--name", "other", "--set", "train.seed=7"]) == 0
+    (other / "results.csv").write_text(before)
+    capsys.readouterr()
+    assert run(["resume", "runs/other"]) == 0
+    assert told in flat(capsys.readouterr().err)
+    assert (other / "results.csv").read_text() != before
+
+
 def test_missing_pictures_of_a_finished_run_are_drawn(folder: Path, capsys: Capture) -> None:
     for name in ("results.png", "labels.png"):
         (folder / name).unlink()
