@@ -74,7 +74,7 @@ def _labelled(scans: Sequence[SplitScan]) -> Iterator[_Labelled]:
         for row in np.flatnonzero(has_boxes).tolist():
             path, entry = scan.label_paths[row], int(scan.label_entries[row])
             # Of two COCO files whose boxes are joined, one may know no such image.
-            is_known = entry != NO_ENTRY or not path.endswith(".json")
+            is_known = entry != NO_ENTRY or not path.lower().endswith(".json")
             if counts[path] > 1 and is_known:
                 yield _Labelled(index.split, path, entry, index.rgb_paths[row], start + row)
         start += len(index)

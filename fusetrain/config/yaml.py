@@ -247,11 +247,9 @@ class _Builder:
         return value
 
     def _sequence(self, node: yaml.Node, keys: Keys) -> list[Any]:
-        value = []
         for index, item in enumerate(node.value):
             self.positions[*keys, index] = _place(item)
-            value.append(self.build(item, (*keys, index)))
-        return value
+        return [self.build(item, (*keys, index)) for index, item in enumerate(node.value)]
 
     def _report(self, message: str, node: yaml.Node) -> None:
         line, column = _place(node)

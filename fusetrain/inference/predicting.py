@@ -121,7 +121,7 @@ def predict(
     wanted = wanted or Wanted()
     inputs: Inputs = "both" if rgb and ir else "rgb" if rgb else "ir"
     films = find_films(rgb, ir, allow_shorter=wanted.allow_shorter)
-    given = films or _told_pairs(rgb, ir, note)
+    given = films if films is not None else _told_pairs(rgb, ir, note)
     if isinstance(given, GivenFilms):
         names, files = [given.name(0)], given.paths
     else:
@@ -180,9 +180,8 @@ def _suffixes(wanted: Wanted) -> list[str]:
 def _told_pairs(rgb: Path | None, ir: Path | None, note: Note) -> GivenPairs:
     """Return the pairs of files or folders, after saying what is odd about them."""
     given = find_pairs(rgb, ir)
-    for text in (given.note, aspect_note(given.pairs)):
-        if text:
-            note(text)
+    for text in filter(None, (given.note, aspect_note(given.pairs))):
+        note(text)
     return given
 
 

@@ -71,12 +71,18 @@ def message_of(path: Path, code: str) -> str:
     return found.message
 
 
-def test_classes_counted_from_one_are_asked_about(make_pairs: MakePairs) -> None:
+def with_two_names(make_pairs: MakePairs, *, classes: tuple[int, int]) -> Path:
+    """Return a set with the names person and car, whose labels have two classes in turn."""
     path = make_pairs(train=3, val=1)
     text = path.read_text(encoding="utf-8").partition("names:")[0]
     path.write_text(f"{text}names: [person, car]\n", encoding="utf-8")
     for number, label in enumerate(sorted((path.parent / "labels").rglob("*.txt"))):
-        label.write_text(f"{1 + number % 2} .5 .5 .2 .2\n")
+        label.write_text(f"{classes[number % 2]} .5 .5 .2 .2\n")
+    return path
+
+
+def test_classes_counted_from_one_are_asked_about(make_pairs: MakePairs) -> None:
+    path = with_two_names(make_pairs, classes=(1, 2))
     report = audit_path(path, workers=1)
     assert report.counts["L02"] == 2
     assert message_of(path, "S03") == (
@@ -86,11 +92,7 @@ def test_classes_counted_from_one_are_asked_about(make_pairs: MakePairs) -> None
 
 
 def test_a_class_far_beyond_the_names_is_not_called_a_shift(make_pairs: MakePairs) -> None:
-    path = make_pairs(train=3, val=1)
-    text = path.read_text(encoding="utf-8").partition("names:")[0]
-    path.write_text(f"{text}names: [person, car]\n", encoding="utf-8")
-    for number, label in enumerate(sorted((path.parent / "labels").rglob("*.txt"))):
-        label.write_text(f"{1 + 6 * (number % 2)} .5 .5 .2 .2\n")
+    path = with_two_names(make_pairs, classes=(1, 7))
     assert message_of(path, "S03") == "no box has class 0 (person)"
 
 
